@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/mbuf, and loading and unloading.
+ *
+ * Anybody may open it: all that can be made through it is charged to who opens
+ * it, and nothing that others made can be reached without a descriptor that
+ * they gave away. Unloading is refused while any descriptor is open, as each
+ * pins the module through its file_operations.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include "object.h"
+#include "session.h"
+
+static struct miscdevice mbuf_device = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "mbuf",
+	.fops	= &mbuf_session_fops,
+	.mode	= 0666,
+};
+
+static int __init mbuf_init(void)
+{
+	mbuf_object_init();
+	return misc_register(&mbuf_device);
+}
+
+static void __exit mbuf_exit(void)
+{
+	misc_deregister(&mbuf_device);
+}
+
+module_init(mbuf_init);
+module_exit(mbuf_exit);
+
+MODULE_DESCRIPTION("Message buffers for local inter-process communication");
+MODULE_AUTHOR("The mbuf developers");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Queue: a bounded buffer of messages.
+ *
+ * A queue holds up to @slots messages of up to @max_msg bytes each. Two files
+ * stand for it, a receive right and a send right. Each counts once, however
+ * often it is duplicated.
+ *
+ * States. A queue is alive while a receive right exists. When the last one
+ * goes, it is dead: all messages and all memory for them go at once, the payer
+ * is uncharged, senders get EPIPE. What is left is the header, until the last
+ * send right goes too. A queue without send rights is alive until drained and
+ * closed: receivers get what is left, then end-of-file.
+ *
+ * A message is in one of four places:
+ *
+ *	with its sender		until it enters the queue
+ *	parked			waiting for room: it is linked, in order of
+ *				arrival within its priority, through the
+ *				waiter of its sender, who is asleep
+ *	in the queue		linked in the list of its priority; it has got
+ *				a sequence number and counts against @slots
+ *	with a receiver		who is copying it out, or is about to
+ *
+ * Invariants, whenever the lock is free:
+ *
+ *   I1	A receiver waits in line only if no message is in the queue.
+ *   I2	A message is parked only if the queue is full (depth >= slots) or dead.
+ *   I3	There is a free slot for each message that the queue could still take.
+ *   I4	Nobody is in line in a dead queue.
+ *
+ * So whoever puts a message in looks for a waiting receiver first and hands
+ * it over (I1), and whoever takes one out moves the head of the parked ones
+ * in (I2). No party that has waited is ever asked to try again, so nobody can
+ * overtake it; and whether a call would block follows from depth alone.
+ *
+ * A message handed to a waiting receiver has left the queue. If that receiver
+ * then cannot take it (its buffer is no memory, or it is killed), the message
+ * goes back to the head of the queue, if need be above @slots, and is handed
+ * to the next receiver in line. Likewise for messages that are too large to be
+ * copied under the lock. That is the only way in which order can bend, and
+ * only among receivers that run at the same time.
+ *
+ * Locking. One spinlock, below which only waitqueue locks of pollers would be
+ * allowed; in fact those are taken after it is dropped. Payload is copied
+ * under it with page faults disabled (see payload.h), at most MBUF_INLINE_MAX
+ * bytes. Whether a poller has to be woken is decided under it: a poller
+ * enters its waitqueue first and takes the lock to look second, so that either
+ * it sees the change or it is seen.
+ *
+ * Lifetime. The header has one reference for each right. The waitqueues of
+ * pollers are in the header, so they live as long as any file.
+ */
+#ifndef _MBUF_QUEUE_H
+#define _MBUF_QUEUE_H
+
+#include <linux/types.h>
+#include "object.h"
+#include "quota.h"
+
+#define MBUF_SLOTS_MAX	65536
+#define MBUF_MSG_MAX	(16U << 20)
+#define MBUF_BATCH_MAX	1024
+#define MBUF_PRIO_MAX	63
+
+int mbuf_queue_create(struct mbuf_account *payer, u32 slots, u32 max_msg,
+		      u32 flags, struct mbuf_fd *recv, struct mbuf_fd *send,
+		      u64 *id);
+
+#endif /* _MBUF_QUEUE_H */

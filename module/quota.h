@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Who pays.
+ *
+ * Every object and every byte that is kept for a user is charged to an
+ * account, one per user and user namespace. An account has a parent: the
+ * account of the owner of its user namespace in the namespace above. A charge
+ * goes to the account and to all above it, so that a user who makes namespaces
+ * and maps other ids into them does not multiply what it may have.
+ *
+ * An object is charged to who opened the session that made it, which is fixed
+ * when the session is opened. Payload that is kept outside of an object's own
+ * memory is charged to the sender.
+ *
+ * Memory is charged to the memory cgroup of the allocating task besides, by
+ * GFP_KERNEL_ACCOUNT at the place where it is allocated.
+ *
+ * Limits are module parameters, and the same for every account. What is
+ * charged already stays when a limit is lowered.
+ *
+ * Locking: accounts_lock protects the table of accounts; the amounts are
+ * atomics. An account lives as long as anybody holds a reference; each charge
+ * is made by a holder.
+ */
+#ifndef _MBUF_QUOTA_H
+#define _MBUF_QUOTA_H
+
+#include <linux/cred.h>
+#include <linux/types.h>
+
+/**
+ * enum mbuf_resource - what is charged
+ * @MBUF_RES_OBJECTS: number of objects
+ * @MBUF_RES_MEMORY: bytes that belong to objects
+ * @MBUF_RES_INFLIGHT: bytes of messages in flight outside of those
+ * @MBUF_RES_NR: how many there are
+ */
+enum mbuf_resource {
+	MBUF_RES_OBJECTS,
+	MBUF_RES_MEMORY,
+	MBUF_RES_INFLIGHT,
+	MBUF_RES_NR
+};
+
+/**
+ * struct mbuf_charge - amounts that are charged and uncharged together
+ * @n: amount of each resource
+ */
+struct mbuf_charge {
+	unsigned long n[MBUF_RES_NR];
+};
+
+struct mbuf_account;
+
+struct mbuf_account *mbuf_account_get(const struct cred *cred);
+void mbuf_account_hold(struct mbuf_account *acct);
+void mbuf_account_put(struct mbuf_account *acct);
+int mbuf_charge(struct mbuf_account *acct, const struct mbuf_charge *c);
+void mbuf_uncharge(struct mbuf_account *acct, const struct mbuf_charge *c);
+unsigned long mbuf_account_used(const struct mbuf_account *acct,
+				enum mbuf_resource res);
+unsigned long mbuf_account_limit(enum mbuf_resource res);
+
+#endif /* _MBUF_QUOTA_H */

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/hrtimer.h>
+#include <linux/sched/signal.h>
+#include "compat.h"
+#include "wait.h"
+
+/**
+ * mbuf_deadline_parse() - take over how long the caller wants to wait
+ * @d: result
+ * @u: as the caller gave it
+ *
+ * Return: 0, or -EINVAL for an unknown mode or clock, or a deadline without
+ * MBUF_WAIT_UNTIL.
+ */
+int mbuf_deadline_parse(struct mbuf_deadline *d, const struct mbuf_wait *u)
+{
+	if (u->mode > MBUF_WAIT_UNTIL || u->clock != MBUF_CLOCK_MONOTONIC)
+		return -EINVAL;
+
+	d->mode = u->mode;
+	if (likely(u->mode != MBUF_WAIT_UNTIL))
+		return u->deadline ? -EINVAL : 0;
+
+	d->at = mbuf_ktime_to_host(min_t(u64, u->deadline, KTIME_MAX));
+	return 0;
+}
+
+/**
+ * mbuf_waiter_sleep() - sleep until the wait ends
+ * @w: the current task's waiter, in a line
+ * @d: how long; the mode is not MBUF_WAIT_NOW
+ *
+ * The wait has ended when @w's state has changed. If not, the caller has to
+ * look again under the object's lock before it withdraws.
+ *
+ * Context: no locks held.
+ * Return: 0, -ERESTARTSYS for a signal, -ETIMEDOUT.
+ */
+int mbuf_waiter_sleep(struct mbuf_waiter *w, const struct mbuf_deadline *d)
+{
+	ktime_t at = 0;
+	int err = 0;
+
+	if (d->mode == MBUF_WAIT_UNTIL)
+		at = d->at;
+
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (mbuf_waiter_state(w) != MBUF_WAITING)
+			break;
+		if (signal_pending(current)) {
+			err = -ERESTARTSYS;
+			break;
+		}
+		if (d->mode == MBUF_WAIT_FOREVER) {
+			schedule();
+		} else if (!schedule_hrtimeout_range(&at,
+						     current->timer_slack_ns,
+						     HRTIMER_MODE_ABS)) {
+			err = -ETIMEDOUT;
+			break;
+		}
+	}
+	__set_current_state(TASK_RUNNING);
+	return err;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Waiting in line.
+ *
+ * Who has to wait links a struct mbuf_waiter, usually on its stack, into a
+ * line of the object and sleeps. Whoever makes the wait end takes it out of
+ * the line, decides the outcome, and wakes it after dropping the object's
+ * lock. The outcome is in one word:
+ *
+ *	MBUF_WAITING  -> in the line; the waiter may withdraw
+ *	MBUF_DONE     -> got what it waited for, which is in the waiter
+ *	MBUF_GONE     -> can never get it, as the peers are gone
+ *
+ * The word leaves MBUF_WAITING once, under the object's lock. A waiter that
+ * was woken for another reason, a signal or its deadline, takes the lock and
+ * looks at the word before it withdraws: an outcome that has been decided
+ * counts, always. So nothing is lost or done twice, however the two race.
+ *
+ * As soon as the word has left MBUF_WAITING the waiter may return and its
+ * stack may be gone. So the waker takes a reference to the task first, and
+ * touches only that afterwards.
+ */
+#ifndef _MBUF_WAIT_H
+#define _MBUF_WAIT_H
+
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
+#include <uapi/linux/mbuf.h>
+
+/* States of a waiter. */
+#define MBUF_WAITING	0
+#define MBUF_DONE	1
+#define MBUF_GONE	2
+
+struct mbuf_item;
+
+/**
+ * struct mbuf_waiter - one party in a line
+ * @link: place in the line; the object's lock
+ * @state: MBUF_WAITING and so on; written under the object's lock, read
+ *	without (acquire)
+ * @task: who sleeps
+ * @item: a sender's message on its way in, a receiver's on its way out. The
+ *	object's lock while MBUF_WAITING, then the waiter alone
+ * @spare: receiver: a slot for a message to land in; likewise
+ * @seq: sender: the message's sequence number, valid when MBUF_DONE
+ */
+struct mbuf_waiter {
+	struct list_head link;
+	int state;
+	struct task_struct *task;
+	struct mbuf_item *item;
+	struct mbuf_item *spare;
+	u64 seq;
+};
+
+/**
+ * struct mbuf_deadline - how long a call may sleep
+ * @mode: enum mbuf_wait_mode
+ * @at: for MBUF_WAIT_UNTIL: CLOCK_MONOTONIC of the host
+ */
+struct mbuf_deadline {
+	u32 mode;
+	ktime_t at;
+};
+
+int mbuf_deadline_parse(struct mbuf_deadline *d, const struct mbuf_wait *u);
+int mbuf_waiter_sleep(struct mbuf_waiter *w, const struct mbuf_deadline *d);
+
+/**
+ * mbuf_waiter_init() - prepare to wait
+ * @w: the waiter; the current task is who sleeps
+ */
+static inline void mbuf_waiter_init(struct mbuf_waiter *w)
+{
+	w->state = MBUF_WAITING;
+	w->task = current;
+	w->item = NULL;
+	w->spare = NULL;
+	w->seq = 0;
+}
+
+/**
+ * mbuf_waiter_finish() - end a wait
+ * @w: the waiter, which must not be touched afterwards
+ * @state: the outcome, MBUF_DONE or MBUF_GONE
+ *
+ * Context: under the object's lock, @w in its line.
+ * Return: the task, to be given to mbuf_wake() after unlocking.
+ */
+static inline struct task_struct *mbuf_waiter_finish(struct mbuf_waiter *w,
+						     int state)
+{
+	struct task_struct *task = w->task;
+
+	list_del(&w->link);
+	get_task_struct(task);
+	/* Pairs with the acquire in mbuf_waiter_state(). */
+	smp_store_release(&w->state, state);
+	return task;
+}
+
+/**
+ * mbuf_wake() - wake a task whose wait has ended
+ * @task: from mbuf_waiter_finish(), or NULL for nobody
+ *
+ * Context: any but under an object's lock. Drops the reference.
+ */
+static inline void mbuf_wake(struct task_struct *task)
+{
+	if (task) {
+		wake_up_process(task);
+		put_task_struct(task);
+	}
+}
+
+/**
+ * mbuf_waiter_state() - how is it going?
+ * @w: the caller's own waiter
+ *
+ * Return: its state; if it is not MBUF_WAITING, the rest of @w can be read.
+ */
+static inline int mbuf_waiter_state(const struct mbuf_waiter *w)
+{
+	/* Pairs with the release in mbuf_waiter_finish(). */
+	return smp_load_acquire(&w->state);
+}
+
+#endif /* _MBUF_WAIT_H */
