@@ -278,11 +278,15 @@ struct mbuf_item *mbuf_slots_new_spare(const struct mbuf_slots *s)
 	return item;
 }
 
-/* The part of mbuf_slots_give() for a slot that was allocated by itself. */
-struct mbuf_item *mbuf_slots_give_spare(struct mbuf_slots *s,
-					struct mbuf_item *item)
+/* The less usual part of mbuf_slots_give(). */
+struct mbuf_item *mbuf_slots_give_slow(struct mbuf_slots *s,
+				       struct mbuf_item *item)
 {
-	if (s->nr_free >= s->nr_keep + SPARES_KEPT)
+	if (item->kind == MBUF_ITEM_OWN)
+		return item;
+	mbuf_item_drop_creds(item);
+	if (item->kind == MBUF_ITEM_SPARE &&
+	    s->nr_free >= s->nr_keep + SPARES_KEPT)
 		return item;
 	item->next = s->free;
 	s->free = item;

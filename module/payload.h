@@ -37,7 +37,7 @@
 
 /**
  * struct mbuf_uaddr - where payload comes from or goes to in user space
- * @ptr: the address, checked with access_ok(); if @iter is NULL
+ * @ptr: the address, if @iter is NULL
  * @iter: or an iterator
  * @len: bytes
  */
@@ -122,8 +122,8 @@ u64 mbuf_slots_bytes(unsigned int nr, unsigned int size);
 int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size);
 void mbuf_slots_destroy(struct mbuf_slots *s);
 struct mbuf_item *mbuf_slots_new_spare(const struct mbuf_slots *s);
-struct mbuf_item *mbuf_slots_give_spare(struct mbuf_slots *s,
-					struct mbuf_item *item);
+struct mbuf_item *mbuf_slots_give_slow(struct mbuf_slots *s,
+				       struct mbuf_item *item);
 
 /*
  * Below this size a loop over words is cheaper than setting up a bulk copy and
@@ -153,23 +153,34 @@ static __always_inline bool mbuf_get_small(void *dst, const void __user *src,
 {
 	if (!user_read_access_begin(src, n))
 		return false;
+	for (; n >= 4 * sizeof(u64); n -= 4 * sizeof(u64)) {
+		unsafe_get_user(((u64 *)dst)[0], (u64 __user *)src, fault);
+		unsafe_get_user(((u64 *)dst)[1], (u64 __user *)src + 1, fault);
+		unsafe_get_user(((u64 *)dst)[2], (u64 __user *)src + 2, fault);
+		unsafe_get_user(((u64 *)dst)[3], (u64 __user *)src + 3, fault);
+		dst += 4 * sizeof(u64);
+		src += 4 * sizeof(u64);
+	}
+	if (likely(!n))
+		goto done;
 	for (; n >= sizeof(u64); n -= sizeof(u64)) {
-		unsafe_get_user(*(u64 *)dst, (const u64 __user *)src, fault);
+		unsafe_get_user(*(u64 *)dst, (u64 __user *)src, fault);
 		dst += sizeof(u64);
 		src += sizeof(u64);
 	}
 	if (n & 4) {
-		unsafe_get_user(*(u32 *)dst, (const u32 __user *)src, fault);
+		unsafe_get_user(*(u32 *)dst, (u32 __user *)src, fault);
 		dst += 4;
 		src += 4;
 	}
 	if (n & 2) {
-		unsafe_get_user(*(u16 *)dst, (const u16 __user *)src, fault);
+		unsafe_get_user(*(u16 *)dst, (u16 __user *)src, fault);
 		dst += 2;
 		src += 2;
 	}
 	if (n & 1)
-		unsafe_get_user(*(u8 *)dst, (const u8 __user *)src, fault);
+		unsafe_get_user(*(u8 *)dst, (u8 __user *)src, fault);
+done:
 	user_read_access_end();
 	return true;
 fault:
@@ -191,6 +202,16 @@ static __always_inline bool mbuf_put_small(void __user *dst, const void *src,
 {
 	if (!user_write_access_begin(dst, n))
 		return false;
+	for (; n >= 4 * sizeof(u64); n -= 4 * sizeof(u64)) {
+		unsafe_put_user(((u64 *)src)[0], (u64 __user *)dst, fault);
+		unsafe_put_user(((u64 *)src)[1], (u64 __user *)dst + 1, fault);
+		unsafe_put_user(((u64 *)src)[2], (u64 __user *)dst + 2, fault);
+		unsafe_put_user(((u64 *)src)[3], (u64 __user *)dst + 3, fault);
+		dst += 4 * sizeof(u64);
+		src += 4 * sizeof(u64);
+	}
+	if (likely(!n))
+		goto done;
 	for (; n >= sizeof(u64); n -= sizeof(u64)) {
 		unsafe_put_user(*(u64 *)src, (u64 __user *)dst, fault);
 		dst += sizeof(u64);
@@ -208,6 +229,7 @@ static __always_inline bool mbuf_put_small(void __user *dst, const void *src,
 	}
 	if (n & 1)
 		unsafe_put_user(*(u8 *)src, (u8 __user *)dst, fault);
+done:
 	user_write_access_end();
 	return true;
 fault:
@@ -231,6 +253,8 @@ static __always_inline bool mbuf_uaddr_get(const struct mbuf_uaddr *u,
 		return mbuf_uaddr_get_iter(u, dst, n);
 	if (n <= MBUF_COPY_SMALL && mbuf_unaligned_ok(u->ptr))
 		return mbuf_get_small(dst, u->ptr, n);
+	if (unlikely(!access_ok(u->ptr, n)))
+		return false;
 	return !__copy_from_user_inatomic(dst, u->ptr, n);
 }
 
@@ -250,6 +274,8 @@ static __always_inline bool mbuf_uaddr_put(const struct mbuf_uaddr *u,
 		return mbuf_uaddr_put_iter(u, src, n);
 	if (n <= MBUF_COPY_SMALL && mbuf_unaligned_ok(u->ptr))
 		return mbuf_put_small(u->ptr, src, n);
+	if (unlikely(!access_ok(u->ptr, n)))
+		return false;
 	return !__copy_to_user_inatomic(u->ptr, src, n);
 }
 
@@ -351,20 +377,19 @@ static inline void mbuf_item_drop_creds(struct mbuf_item *item)
 }
 
 /**
- * mbuf_slots_give() - put back a slot
+ * mbuf_slots_give() - a message is no longer needed: put back its slot
  * @s: the slots
- * @item: the slot, whose message is no longer needed
+ * @item: the message
  *
  * Context: under the object's lock.
- * Return: NULL, or @item if there are enough already: mbuf_item_free() it
- * after unlocking.
+ * Return: NULL, or @item if it is no slot, or there are enough already:
+ * mbuf_item_free() it after unlocking.
  */
 static inline struct mbuf_item *mbuf_slots_give(struct mbuf_slots *s,
 						struct mbuf_item *item)
 {
-	mbuf_item_drop_creds(item);
-	if (unlikely(item->kind != MBUF_ITEM_SLOT))
-		return mbuf_slots_give_spare(s, item);
+	if (unlikely(item->kind != MBUF_ITEM_SLOT || item->pid))
+		return mbuf_slots_give_slow(s, item);
 	item->next = s->free;
 	s->free = item;
 	s->nr_free++;

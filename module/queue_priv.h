@@ -161,7 +161,8 @@ static inline int mbuf_msg_check(const struct mbuf_queue *q,
  * @u: result
  * @msg: the message
  *
- * Return: 0, or -EFAULT if that is no user memory.
+ * Return: 0, or -EFAULT if that is no address. Whether it is one of user space
+ * is found out when it is used.
  */
 static inline int mbuf_msg_uaddr(struct mbuf_uaddr *u,
 				 const struct mbuf_msg *msg)
@@ -169,10 +170,7 @@ static inline int mbuf_msg_uaddr(struct mbuf_uaddr *u,
 	u->ptr = u64_to_user_ptr(msg->buf);
 	u->iter = NULL;
 	u->len = msg->len;
-	if (unlikely((uintptr_t)msg->buf != msg->buf ||
-		     !access_ok(u->ptr, u->len)))
-		return -EFAULT;
-	return 0;
+	return unlikely((uintptr_t)msg->buf != msg->buf) ? -EFAULT : 0;
 }
 
 /* Under the lock: does anybody poll, so that it has to be woken? */
@@ -192,12 +190,11 @@ static inline bool queue_has_room(const struct mbuf_queue *q)
 	return q->depth < q->slots;
 }
 
-static inline void queue_link(struct mbuf_queue *q, struct mbuf_item *item)
+static inline void queue_link(struct mbuf_queue *q, struct mbuf_item *item,
+			      unsigned int prio)
 {
-	struct mbuf_fifo *f = &q->level[item->prio].queued;
-
-	mbuf_fifo_append(f, item);
-	q->queued_map |= 1ULL << item->prio;
+	mbuf_fifo_append(&q->level[prio].queued, item);
+	q->queued_map |= 1ULL << prio;
 	if (++q->depth > q->high_water)
 		q->high_water = q->depth;
 }

@@ -6,26 +6,42 @@
 #include <linux/user_namespace.h>
 #include "queue_priv.h"
 
-/* What RECV sets: all of struct mbuf_msg but buf. */
-#define MSG_OUT		offsetof(struct mbuf_msg, len)
-#define MSG_OUT_BYTES	(sizeof(struct mbuf_msg) - MSG_OUT)
-
-static void recv_describe(const struct mbuf_item *item, struct mbuf_msg *msg)
+static noinline void recv_creds(const struct mbuf_item *item,
+				struct mbuf_msg *msg)
 {
-	msg->len = item->len;
-	msg->flags = item->len ? 0 : MBUF_MSG_EMPTY;
-	msg->seq = item->seq;
-	msg->prio = item->prio;
-	if (likely(!item->pid)) {
-		msg->pid = 0;
-		msg->uid = overflowuid;
-		msg->gid = overflowgid;
-		return;
-	}
 	msg->flags |= MBUF_MSG_CREDS;
 	msg->pid = pid_vnr(item->pid);
 	msg->uid = from_kuid_munged(current_user_ns(), item->uid);
 	msg->gid = from_kgid_munged(current_user_ns(), item->gid);
+}
+
+/* Write all of a message but buf and the payload. */
+static __always_inline bool recv_put_msg(const struct mbuf_item *item,
+					 struct mbuf_msg __user *to)
+{
+	struct mbuf_msg msg;
+
+	msg.flags = item->len ? 0 : MBUF_MSG_EMPTY;
+	msg.pid = 0;
+	msg.uid = overflowuid;
+	msg.gid = overflowgid;
+	if (unlikely(item->pid))
+		recv_creds(item, &msg);
+
+	if (unlikely(!user_write_access_begin(to, sizeof(*to))))
+		return false;
+	unsafe_put_user(item->len, &to->len, fault);
+	unsafe_put_user(msg.flags, &to->flags, fault);
+	unsafe_put_user(item->seq, &to->seq, fault);
+	unsafe_put_user((u32)item->prio, &to->prio, fault);
+	unsafe_put_user(msg.pid, &to->pid, fault);
+	unsafe_put_user(msg.uid, &to->uid, fault);
+	unsafe_put_user(msg.gid, &to->gid, fault);
+	user_write_access_end();
+	return true;
+fault:
+	user_write_access_end();
+	return false;
 }
 
 /* Copy out @item. Under the lock with page faults disabled. */
@@ -33,16 +49,9 @@ static __always_inline bool recv_put(const struct mbuf_item *item,
 				     const struct mbuf_uaddr *u,
 				     const struct mbuf_recv_how *how)
 {
-	struct mbuf_msg msg;
-
 	/* An iterator moves on success, so the payload comes last. */
-	if (how->msg) {
-		recv_describe(item, &msg);
-		if (unlikely(!mbuf_put_small((void __user *)how->msg + MSG_OUT,
-					     (void *)&msg + MSG_OUT,
-					     MSG_OUT_BYTES)))
-			return false;
-	}
+	if (how->msg && unlikely(!recv_put_msg(item, how->msg)))
+		return false;
 	return mbuf_uaddr_put(u, item->data, item->len);
 }
 
@@ -52,9 +61,9 @@ static int recv_fault_in(const struct mbuf_uaddr *u,
 {
 	if (how->msg) {
 		struct mbuf_uaddr out = {
-			.ptr = (void __user *)how->msg + MSG_OUT,
+			.ptr = how->msg,
 		};
-		int err = mbuf_uaddr_fault_in(&out, MSG_OUT_BYTES, true);
+		int err = mbuf_uaddr_fault_in(&out, sizeof(*how->msg), true);
 
 		if (err)
 			return err;
@@ -95,7 +104,7 @@ static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 	w = list_first_entry(&level->parked, struct mbuf_waiter, link);
 	w->seq = ++q->sent;
 	w->item->seq = w->seq;
-	queue_link(q, w->item);
+	queue_link(q, w->item, prio);
 	q->nr_parked--;
 	fx->poll_in = queue_polled(&q->poll_in);
 	fx->wake = mbuf_waiter_finish(w, MBUF_DONE);
@@ -263,9 +272,7 @@ static __always_inline int queue_try_recv(struct mbuf_queue *q,
 		return -EFAULT;
 
 	queue_take(q, prio, fx);
-	if (likely(item->kind != MBUF_ITEM_OWN))
-		item = mbuf_slots_give(&q->mem, item);
-	fx->garbage = item;
+	fx->garbage = mbuf_slots_give(&q->mem, item);
 	return 0;
 }
 

@@ -17,9 +17,7 @@ static void queue_overwrite(struct mbuf_queue *q, struct mbuf_effects *fx)
 	struct mbuf_item *victim = queue_unlink(q, __ffs64(q->queued_map));
 
 	q->dropped++;
-	if (victim->kind != MBUF_ITEM_OWN)
-		victim = mbuf_slots_give(&q->mem, victim);
-	fx->garbage = victim;
+	fx->garbage = mbuf_slots_give(&q->mem, victim);
 }
 
 static inline void queue_fill(struct mbuf_queue *q, struct mbuf_item *item,
@@ -38,7 +36,7 @@ static inline void queue_enter(struct mbuf_queue *q, struct mbuf_item *item,
 	if (!list_empty(&q->receivers)) {
 		queue_hand_over(q, item, fx);
 	} else {
-		queue_link(q, item);
+		queue_link(q, item, item->prio);
 		fx->poll_in = queue_polled(&q->poll_in);
 	}
 }
@@ -199,7 +197,7 @@ static __always_inline int queue_try_send(struct mbuf_queue *q,
 	item->len = u->len;
 	queue_fill(q, item, how);
 	item->seq = ++q->sent;
-	queue_link(q, item);
+	queue_link(q, item, how->prio);
 	fx->poll_in = queue_polled(&q->poll_in);
 	return 0;
 }
@@ -250,6 +248,23 @@ int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 	return err;
 }
 
+/* Fetch what counts of a message to be sent. With page faults disabled. */
+static __always_inline bool send_get_msg(struct mbuf_msg *msg,
+					 const struct mbuf_msg __user *from)
+{
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return false;
+	unsafe_get_user(msg->buf, &from->buf, fault);
+	unsafe_get_user(msg->len, &from->len, fault);
+	unsafe_get_user(msg->flags, &from->flags, fault);
+	unsafe_get_user(msg->prio, &from->prio, fault);
+	user_read_access_end();
+	return true;
+fault:
+	user_read_access_end();
+	return false;
+}
+
 /**
  * mbuf_queue_send_burst() - send as many messages as go easily
  * @q: the queue; the caller has a send right
@@ -274,7 +289,7 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 	spin_lock(&q->lock);
 	pagefault_disable();
 	for (done = 0; done < nr && !fx.wake && !fx.garbage; done++, elem++) {
-		if (!mbuf_get_small(&msg, elem, sizeof(msg)) ||
+		if (!send_get_msg(&msg, elem) ||
 		    mbuf_msg_check(q, &msg) || mbuf_msg_uaddr(&u, &msg) ||
 		    u.len > q->mem.size)
 			break;
