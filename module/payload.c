@@ -70,6 +70,34 @@ int mbuf_uaddr_fault_in(const struct mbuf_uaddr *u, size_t n, bool write)
 	return 0;
 }
 
+static size_t item_bytes(size_t len)
+{
+	return sizeof(struct mbuf_item) + len;
+}
+
+/* Large payload has its own pages, or the item in front would spill it. */
+static struct mbuf_item *item_alloc(size_t len)
+{
+	struct mbuf_item *item;
+
+	if (len <= MBUF_INLINE_MAX) {
+		item = kmalloc(item_bytes(len), GFP_PAYLOAD);
+		if (item)
+			item->data = item + 1;
+		return item;
+	}
+
+	item = kmalloc(sizeof(*item), GFP_PAYLOAD);
+	if (!item)
+		return NULL;
+	item->data = kvmalloc(len, GFP_PAYLOAD);
+	if (!item->data) {
+		kfree(item);
+		return NULL;
+	}
+	return item;
+}
+
 /**
  * mbuf_item_new() - allocate a message of its own
  * @len: bytes of payload
@@ -90,13 +118,13 @@ struct mbuf_item *mbuf_item_new(size_t len)
 	if (!payer)
 		return ERR_PTR(-ENOMEM);
 
-	charge.n[MBUF_RES_INFLIGHT] = struct_size(item, data, len);
+	charge.n[MBUF_RES_INFLIGHT] = item_bytes(len);
 	err = mbuf_charge(payer, &charge);
 	if (err)
 		goto put;
 
 	err = -ENOMEM;
-	item = kvmalloc(struct_size(item, data, len), GFP_PAYLOAD);
+	item = item_alloc(len);
 	if (!item)
 		goto uncharge;
 
@@ -154,17 +182,18 @@ void mbuf_item_free(struct mbuf_item *item)
 	if (item->kind == MBUF_ITEM_OWN) {
 		struct mbuf_charge charge = { };
 
-		charge.n[MBUF_RES_INFLIGHT] =
-			struct_size(item, data, item->len);
+		charge.n[MBUF_RES_INFLIGHT] = item_bytes(item->len);
 		mbuf_uncharge(item->payer, &charge);
 		mbuf_account_put(item->payer);
+		if (item->len > MBUF_INLINE_MAX)
+			kvfree(item->data);
 	}
-	kvfree(item);
+	kfree(item);
 }
 
 static unsigned int slot_bytes(unsigned int size)
 {
-	return ALIGN(offsetof(struct mbuf_item, data) + size, 64);
+	return ALIGN(item_bytes(size), 64);
 }
 
 static unsigned int slots_per_chunk(unsigned int size)
@@ -225,6 +254,7 @@ int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size)
 
 			item->kind = MBUF_ITEM_SLOT;
 			item->pid = NULL;
+			item->data = item + 1;
 			item->next = s->free;
 			s->free = item;
 		}
@@ -274,6 +304,7 @@ struct mbuf_item *mbuf_slots_new_spare(const struct mbuf_slots *s)
 	if (item) {
 		item->kind = MBUF_ITEM_SPARE;
 		item->pid = NULL;
+		item->data = item + 1;
 	}
 	return item;
 }

@@ -10,8 +10,8 @@
  * the lock, faults the page in, and starts again from the beginning. That can
  * repeat, but it costs only the caller, who can be killed.
  *
- * Keeping. A message is a struct mbuf_item followed by its payload. Small ones
- * live in slots, which an object allocates when it is made, so that nothing
+ * Keeping. A message is a struct mbuf_item and its payload. Small ones live in
+ * slots, which an object allocates when it is made, so that nothing
  * has to be allocated to send them. Others are allocated by their sender,
  * outside of locks, and are charged to it until they are freed.
  *
@@ -65,7 +65,7 @@ enum mbuf_item_kind {
  * @pid: sender's process, or NULL; holds a reference
  * @uid: sender's effective user id, if @pid
  * @gid: sender's effective group id, if @pid
- * @data: the payload
+ * @data: the payload, behind the item or allocated by itself
  */
 struct mbuf_item {
 	struct mbuf_item *next;
@@ -77,7 +77,7 @@ struct mbuf_item {
 	struct pid *pid;
 	kuid_t uid;
 	kgid_t gid;
-	u8 data[] __aligned(8);
+	void *data;
 };
 
 /**
@@ -130,7 +130,7 @@ struct mbuf_item *mbuf_slots_give_slow(struct mbuf_slots *s,
  * having hardened usercopy look up the kernel object, of which the size is
  * known here anyway.
  */
-#define MBUF_COPY_SMALL	128
+#define MBUF_COPY_SMALL	256
 
 /* Can words be read and written at any address of user space? */
 static __always_inline bool mbuf_unaligned_ok(const void __user *ptr)

@@ -284,6 +284,8 @@ static ssize_t queue_read_uaddr(struct mbuf_queue *q,
 	const struct mbuf_recv_how how = { .deadline = &deadline };
 	ssize_t ret;
 
+	if (unlikely(!u->len))
+		return -EINVAL;
 	deadline_of_file(&deadline, nowait);
 	ret = mbuf_queue_recv(q, u, &how);
 	return ret == -EPIPE ? 0 : ret;

@@ -31,7 +31,8 @@
  *  EBADF       not an open descriptor, one opened with O_PATH, or one that
  *              lacks the right the call needs (a SEND on a receive right)
  *  ENOTTY      the descriptor is no mbuf object, or the command is not for it
- *  EFAULT      the argument cannot be read, or a result cannot be written
+ *  EFAULT      the argument cannot be read, or a result cannot be written;
+ *              what the call would have written to may have been written to
  *  EINVAL      an argument out of its range (see each call), unknown flags
  *  E2BIG       the struct or an array element is longer than this kernel
  *              knows, and the part it does not know is not zero
@@ -159,7 +160,8 @@ struct mbuf_query {
  *
  * read(2) receives and write(2) sends one message a call, as do readv, writev
  * and their io_uring forms. read() of a message larger than the buffer is
- * EMSGSIZE; write() of nothing is EINVAL, of more than max_msg EMSGSIZE.
+ * EMSGSIZE, and the message stays; write() of more than max_msg is EMSGSIZE.
+ * With a size of 0 both are EINVAL.
  *
  * When the last send right is closed, receivers get what is left and then
  * end-of-file: read() returns 0, RECV reports EPIPE. When the last receive
@@ -170,9 +172,9 @@ struct mbuf_query {
  * poll() of a receive right: POLLIN if there is a message; POLLHUP if no send
  * right is left (together with POLLIN until the last message is taken). Of a
  * send right: POLLOUT if a message would be taken at once; POLLERR if no
- * receive right is left. An edge-triggered receiver gets an event for each
- * message that enters, an edge-triggered sender for each change from full to
- * not full.
+ * receive right is left. An edge-triggered receiver gets an event whenever
+ * messages enter, not only when the queue was empty; an edge-triggered sender
+ * whenever the queue changes from full to not full.
  */
 
 /* Flags of struct mbuf_queue_create. */
