@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * No mechanism at all: the message is copied into a buffer and out of it. What
+ * copies a message twice cannot be cheaper.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+static int copy_open(struct chan *chan)
+{
+	chan->priv = malloc(chan->size);
+	return chan->priv ? 0 : -ENOMEM;
+}
+
+static int copy_send(struct chan *chan, const void *buf)
+{
+	memcpy(chan->priv, buf, chan->size);
+	return 0;
+}
+
+static int copy_recv(struct chan *chan, void *buf)
+{
+	memcpy(buf, chan->priv, chan->size);
+	return 0;
+}
+
+static void copy_close(struct chan *chan)
+{
+	free(chan->priv);
+	chan->priv = NULL;
+}
+
+static const struct chan_ops copy_chan = {
+	.open = copy_open,
+	.send = copy_send,
+	.recv = copy_recv,
+	.close = copy_close,
+};
+
+const struct peer peer_memcpy = {
+	.name = "memcpy",
+	.chan = &copy_chan,
+	/* It holds one message, and nobody can wait for it. */
+	.not = 1U << WORK_PINGPONG | 1U << WORK_BATCH64,
+};
