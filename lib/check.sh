@@ -1,0 +1,360 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Checks of libmbuf that need no module: what it exports, that it can be used
+# from C and C++, linked both ways, installed and found. Called by
+# "make check"; prints TAP.
+#
+# Usage: check.sh BUILDDIR SONAME
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+build=$1
+soname=$2
+uapi=$here/../uapi
+work=$build/check
+
+: "${CC:=cc}" "${CXX:=c++}" "${NM:=nm}" "${PKG_CONFIG:=pkg-config}"
+: "${MAKE:=make}"
+
+tests=(
+	map_is_header
+	map_is_exported
+	archive_is_exported
+	only_libc_needed
+	soname_is_set
+	header_c11
+	header_cxx17
+	header_alone
+	link_shared
+	link_static
+	link_cxx
+	behaviour
+	staged_install
+	pkg_config_program
+	pkg_config_static
+	uninstall_leaves_nothing
+)
+
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+
+skip() {	# a reason, for a test that cannot be made here
+	echo "$1" > skipped
+	exit 0
+}
+
+# ---- a program that uses everything that is declared -------------------------
+
+# Taking the address of every function proves that each can be linked.
+functions_of_header() {
+	# Only what mbuf.h itself declares: line markers tell the files apart.
+	"$CC" -E -I"$here/include" -I"$uapi" -x c "$here/include/mbuf.h" |
+		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf\.h"$/); next } own' |
+		grep -oE '\bmbuf_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u
+}
+
+functions_of_map() {
+	sed -n '/global:/,/local:/p' "$here/libmbuf.map" |
+		grep -oE '\bmbuf_[a-z0-9_]+' | sort -u
+}
+
+functions_of_header > header.txt
+{
+	echo '#include <mbuf.h>'
+	echo '#include <stdio.h>'
+	echo 'typedef void (*function)(void);'
+	echo 'int main(void)'
+	echo '{'
+	echo '	function all[] = {'
+	sed 's/.*/		(function)&,/' header.txt
+	echo '	};'
+	echo '	unsigned int i, n = 0;'
+	echo '	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)'
+	echo '		n += all[i] != 0;'
+	# shellcheck disable=SC2028 # the backslash is meant for C
+	echo '	printf("%u\n", n);'
+	echo '	return 0;'
+	echo '}'
+} > all.c
+cp all.c all.cc
+
+# What can be said of the library where there is no module.
+cat > behaviour.c <<'END'
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <mbuf.h>
+
+static int failed;
+
+#define EXPECT(cond) do {						\
+	if (!(cond)) {							\
+		printf("line %d: %s\n", __LINE__, #cond);		\
+		failed = 1;						\
+	}								\
+} while (0)
+
+int main(void)
+{
+	struct mbuf_queue_info info;
+	struct mbuf_query query;
+	struct mbuf_msg msg = { .len = 7, .seq = 8 };
+	int a = -7, b = -8, null, i;
+	uint64_t before, then;
+	char c = 0;
+
+	/* Errors of the system come back with their sign changed. */
+	EXPECT(mbuf_query(-1, &query) == -EBADF);
+	EXPECT(mbuf_queue_create(-1, 1, 1, 0, &a, &b) == -EBADF);
+	EXPECT(a == -7 && b == -8);
+	EXPECT(mbuf_queue_info(-1, &info) == -EBADF);
+	EXPECT(mbuf_send(-1, &c, 1, MBUF_NOW) == -EBADF);
+	EXPECT(mbuf_recv(-1, &c, 1, MBUF_FOREVER) == -EBADF);
+	EXPECT(mbuf_send_msg(-1, &msg, 1) == -EBADF);
+	EXPECT(mbuf_recv_msg(-1, &msg, 1) == -EBADF);
+	EXPECT(msg.len == 7 && msg.seq == 8);
+	EXPECT(mbuf_send_batch(-1, &msg, 1, 1, MBUF_NOW) == -EBADF);
+	EXPECT(mbuf_recv_batch(-1, &msg, 1, 1, MBUF_NOW) == -EBADF);
+
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	EXPECT(null >= 0);
+	EXPECT(mbuf_query(null, &query) == -ENOTTY);
+	EXPECT(mbuf_send(null, &c, 1, MBUF_NOW) == -ENOTTY);
+	close(null);
+
+	/* Where there is no device, it is one of these that is reported. */
+	a = mbuf_open();
+	if (a >= 0) {
+		EXPECT(fcntl(a, F_GETFD) & FD_CLOEXEC);
+		EXPECT((fcntl(a, F_GETFL) & O_ACCMODE) == O_RDWR);
+		close(a);
+	} else {
+		EXPECT(a == -ENOENT || a == -ENXIO || a == -ENODEV ||
+		       a == -EACCES || a == -EPERM);
+	}
+
+	/* Deadlines: absolute, saturating, never one that means something else. */
+	before = mbuf_deadline(0);
+	then = mbuf_deadline(1000000000);
+	EXPECT(before != MBUF_NOW && before != MBUF_FOREVER);
+	EXPECT(then >= before + 1000000000);
+	EXPECT(then < before + 60000000000ull);
+	EXPECT(mbuf_deadline(UINT64_MAX) == MBUF_FOREVER);
+	EXPECT(mbuf_deadline(UINT64_MAX - 1) == MBUF_FOREVER);
+	EXPECT(mbuf_deadline((uint64_t)INT64_MAX) == MBUF_FOREVER ||
+	       before <= 1);
+	EXPECT(mbuf_deadline((uint64_t)INT64_MAX / 2) < (uint64_t)INT64_MAX);
+
+	/* One line for any number, the same for both signs. */
+	for (i = -4096; i <= 4096; i++) {
+		const char *text = mbuf_strerror(i);
+
+		EXPECT(text && *text && !strchr(text, '\n'));
+		EXPECT(text == mbuf_strerror(-i) || !strcmp(text,
+							   mbuf_strerror(-i)));
+	}
+	EXPECT(mbuf_strerror(INT_MIN) && mbuf_strerror(INT_MAX));
+	EXPECT(strcmp(mbuf_strerror(-EPIPE), mbuf_strerror(-ERANGE)));
+	return failed;
+}
+END
+
+# ---- tests: each prints why it fails -----------------------------------------
+
+map_is_header() {
+	[ -s header.txt ]
+	functions_of_map > map.txt
+	diff header.txt map.txt
+}
+
+map_is_exported() {
+	# "address T name@@VERSION"; the version's own symbol is of type A.
+	"$NM" -D --defined-only "$build/$soname" |
+		awk '$2 != "A" { print $3 }' | sort > exported.txt
+	sed 's/$/@@LIBMBUF_0.1/' map.txt | diff - exported.txt
+}
+
+archive_is_exported() {
+	"$NM" -g --defined-only "$build/libmbuf.a" |
+		awk 'NF == 3 { print $3 }' | sort | diff map.txt -
+}
+
+only_libc_needed() {
+	readelf -dW "$build/$soname" | grep NEEDED > needed.txt || true
+	if grep -v 'libc\.so\.' needed.txt; then
+		return 1
+	fi
+}
+
+soname_is_set() {
+	readelf -dW "$build/$soname" | grep -F "SONAME" | grep -F "[$soname]"
+	[ "$(readlink "$build/libmbuf.so")" = "$soname" ]
+}
+
+header_c11() {
+	"$CC" -std=c11 -Wall -Wextra -Werror -pedantic -Wcast-qual \
+		-Wstrict-prototypes -fsyntax-only \
+		-I"$here/include" -I"$uapi" all.c
+}
+
+header_cxx17() {
+	need_cxx
+	"$CXX" -std=c++17 -Wall -Wextra -Werror -pedantic -Wold-style-cast \
+		-fsyntax-only -I"$here/include" -I"$uapi" -x c++ - <<-'END'
+		#include <mbuf.h>
+		extern "C" { typedef int wanted(int, struct mbuf_query *); }
+		/* Fails to compile if the linkage is that of C++. */
+		wanted *query = mbuf_query;
+		uint64_t now = MBUF_NOW, forever = MBUF_FOREVER;
+	END
+}
+
+header_alone() {
+	# It must not depend on what was included before, nor define anything.
+	printf '#include <mbuf.h>\n#include <mbuf.h>\n' > twice.c
+	"$CC" -std=c11 -Wall -Wextra -Werror -I"$here/include" -I"$uapi" -c \
+		-o twice.o twice.c
+	if "$NM" -g twice.o | grep .; then
+		return 1
+	fi
+}
+
+count_is() {
+	local got
+	got=$("$@")
+	[ "$got" = "$(wc -l < header.txt)" ] || {
+		echo "linked $got functions of $(wc -l < header.txt)"
+		return 1
+	}
+}
+
+link_shared() {
+	"$CC" -Wall -Werror -o all-shared all.c -I"$here/include" -I"$uapi" \
+		-L"$build" -lmbuf
+	readelf -dW all-shared | grep -F "NEEDED" | grep -F "[$soname]"
+	count_is env LD_LIBRARY_PATH="$build" ./all-shared
+}
+
+link_static() {
+	"$CC" -static -Wall -Werror -o all-static all.c -I"$here/include" \
+		-I"$uapi" -L"$build" -lmbuf
+	count_is ./all-static
+}
+
+link_cxx() {
+	need_cxx
+	"$CXX" -std=c++17 -Wall -Werror -o all-cxx all.cc -I"$here/include" \
+		-I"$uapi" -L"$build" -lmbuf
+	count_is env LD_LIBRARY_PATH="$build" ./all-cxx
+}
+
+behaviour() {
+	"$CC" -std=gnu11 -Wall -Wextra -Werror -o behaviour behaviour.c \
+		-I"$here/include" -I"$uapi" -L"$build" -lmbuf
+	LD_LIBRARY_PATH=$build ./behaviour
+}
+
+# An unusual prefix, so that nothing is found by accident.
+prefix=/opt/mbuf-check
+install_vars=(O="$work/again" DESTDIR="$work/stage" prefix="$prefix"
+	      libdir="$prefix/lib/any")
+
+staged_install() {
+	"$MAKE" -s -C "$here" install "${install_vars[@]}"
+	(cd stage && find . ! -type d | LC_ALL=C sort) > installed.txt
+	LC_ALL=C sort > wanted.txt <<-END
+		.$prefix/include/linux/mbuf.h
+		.$prefix/include/mbuf.h
+		.$prefix/lib/any/libmbuf.a
+		.$prefix/lib/any/libmbuf.so
+		.$prefix/lib/any/$soname
+		.$prefix/lib/any/$soname.1.0
+		.$prefix/lib/any/pkgconfig/libmbuf.pc
+	END
+	diff wanted.txt installed.txt
+	# Symbolic links must not lead out of the folder they are in.
+	[ -z "$(find stage -type l -lname '*/*')" ]
+}
+
+pc() {
+	PKG_CONFIG_PATH="$work/stage$prefix/lib/any/pkgconfig" \
+	PKG_CONFIG_SYSROOT_DIR="$work/stage" "$PKG_CONFIG" "$@" libmbuf
+}
+
+need_cxx() {
+	"$CXX" --version > version.txt 2>&1 ||
+		skip "$CXX does not run (Debian: apt install g++)"
+}
+
+need_pkg_config() {
+	"$PKG_CONFIG" --version > version.txt 2>&1 ||
+		skip "$PKG_CONFIG does not run (Debian: apt install pkgconf)"
+}
+
+# The program and its folder know nothing of this tree.
+outside_program() {
+	local outside flags
+	outside=$(mktemp -d)
+	# shellcheck disable=SC2064 # the folder of now is what is meant
+	trap "rm -rf '$outside'" EXIT
+	cp all.c "$outside/prog.c"
+	cd "$outside"
+	read -ra flags < <(pc --cflags --libs)
+	"$CC" -Wall -Wextra -o prog prog.c "${flags[@]}" "$@"
+}
+
+pkg_config_program() {
+	need_pkg_config
+	pc --exists
+	# Relocatable: what is below the prefix is given relative to it.
+	# shellcheck disable=SC2016 # the dollar signs are those of the file
+	printf 'prefix=%s\nlibdir=${prefix}/lib/any\n' "$prefix" |
+		diff - <(head -n 2 "stage$prefix/lib/any/pkgconfig/libmbuf.pc")
+	outside_program
+	cp "$work/header.txt" .
+	count_is env LD_LIBRARY_PATH="$work/stage$prefix/lib/any" ./prog
+}
+
+pkg_config_static() {
+	need_pkg_config
+	outside_program -static
+	cp "$work/header.txt" .
+	count_is ./prog
+}
+
+uninstall_leaves_nothing() {
+	"$MAKE" -s -C "$here" uninstall "${install_vars[@]}"
+	find stage ! -type d > left.txt
+	diff /dev/null left.txt
+}
+
+# ---- run ---------------------------------------------------------------------
+
+echo "TAP version 13"
+echo "1..${#tests[@]}"
+number=0
+failures=0
+for name in "${tests[@]}"; do
+	number=$((number + 1))
+	rm -f skipped
+	# Not "if (...)": errexit does not work in a condition.
+	set +e
+	(set -e; "$name") > log.txt 2>&1
+	ret=$?
+	set -e
+	if [ "$ret" -ne 0 ]; then
+		echo "not ok $number - lib: $name"
+		sed 's/^/# /' log.txt
+		failures=$((failures + 1))
+	elif [ -e skipped ]; then
+		echo "ok $number - lib: $name # SKIP $(cat skipped)"
+	else
+		echo "ok $number - lib: $name"
+	fi
+done
+[ "$failures" -eq 0 ]

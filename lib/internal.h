@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of libmbuf share. Nothing here has external linkage: the
+ * static library must not define any name but mbuf_*.
+ */
+#ifndef _LIBMBUF_INTERNAL_H
+#define _LIBMBUF_INTERNAL_H
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#include <mbuf.h>
+
+/*
+ * The size of a struct is part of its command number and its layout is the
+ * same everywhere, so that a compiler that disagrees must not get further.
+ */
+static_assert(sizeof(struct mbuf_ref) == 16, "struct mbuf_ref");
+static_assert(sizeof(struct mbuf_wait) == 16, "struct mbuf_wait");
+static_assert(sizeof(struct mbuf_usage) == 16, "struct mbuf_usage");
+static_assert(sizeof(struct mbuf_query) == 88, "struct mbuf_query");
+static_assert(offsetof(struct mbuf_query, objects) == 40, "struct mbuf_query");
+static_assert(sizeof(struct mbuf_queue_create) == 64,
+	      "struct mbuf_queue_create");
+static_assert(offsetof(struct mbuf_queue_create, recv) == 24,
+	      "struct mbuf_queue_create");
+static_assert(sizeof(struct mbuf_queue_info) == 112, "struct mbuf_queue_info");
+static_assert(offsetof(struct mbuf_queue_info, sent) == 64,
+	      "struct mbuf_queue_info");
+static_assert(sizeof(struct mbuf_msg) == 40, "struct mbuf_msg");
+static_assert(offsetof(struct mbuf_msg, seq) == 16, "struct mbuf_msg");
+static_assert(sizeof(struct mbuf_xfer) == 72, "struct mbuf_xfer");
+static_assert(offsetof(struct mbuf_xfer, msg) == 32, "struct mbuf_xfer");
+static_assert(sizeof(struct mbuf_batch) == 48, "struct mbuf_batch");
+static_assert(offsetof(struct mbuf_batch, msgs) == 24, "struct mbuf_batch");
+
+/* The one place where errno becomes a result. */
+static inline int libmbuf_ioctl(int fd, unsigned long cmd, void *arg)
+{
+	int ret = ioctl(fd, cmd, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static inline uint64_t libmbuf_addr(const void *ptr)
+{
+	return (uint64_t)(uintptr_t)ptr;
+}
+
+static inline struct mbuf_wait libmbuf_wait(uint64_t deadline)
+{
+	struct mbuf_wait wait = {
+		.mode = MBUF_WAIT_UNTIL,
+		.clock = MBUF_CLOCK_MONOTONIC,
+		.deadline = deadline,
+	};
+
+	if (deadline == MBUF_NOW || deadline == MBUF_FOREVER) {
+		wait.deadline = 0;
+		wait.mode = deadline == MBUF_NOW ? MBUF_WAIT_NOW :
+						   MBUF_WAIT_FOREVER;
+	}
+	return wait;
+}
+
+#endif /* _LIBMBUF_INTERNAL_H */
