@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# `make help` says what there is. Everything that is built goes to build/;
+# kernels, headers and sources come from a cache outside of the tree, which
+# `make setup` fills and every other target sees to by itself.
+
+KERNEL		?= 6.1
+LANE		?= vng
+
+prefix		?= /usr/local
+KDIR		?= /lib/modules/$(shell uname -r)/build
+
+MBUF_CACHE	?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mbuf
+override MBUF_CACHE := $(abspath $(MBUF_CACHE))
+export MBUF_CACHE
+
+# V=1 shows the commands.
+quiet		:= $(if $(V),,-s) --no-print-directory
+build		:= $(CURDIR)/build
+ksft		:= $(MBUF_CACHE)/source/tree/tools/testing/selftests
+selftests-make	= $(MAKE) $(quiet) -C selftests \
+		  OUTPUT=$(build)/selftests KSFT=$(ksft) LIBMBUF=$(build)/lib
+
+all: module lib selftests examples bench-build ## build everything (default)
+
+help: ## this list
+	@echo "mbuf: targets of make"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+	@echo "Variables: KERNEL=$(KERNEL) (one of: $(notdir $(wildcard vm/kernels/*))),"
+	@echo "LANE=$(LANE) (vng or initramfs, for vm), DESTDIR, prefix=$(prefix), KDIR (for"
+	@echo "install), STEPS (of check; all), MBUF_CACHE=$(MBUF_CACHE)"
+
+setup: ## install missing tools, fetch kernel, headers and sources
+	@vm/setup --kernel $(KERNEL)
+
+module: setup ## the kernel module, for KERNEL
+	@echo "  MODULE     for kernel $(KERNEL)"
+	@vm/kbuild $(KERNEL)
+
+lib: setup ## libmbuf, shared and static
+	@echo "  LIB"
+	@$(MAKE) $(quiet) -C lib O=$(build)/lib
+
+selftests: lib ## the kselftests
+	@echo "  SELFTESTS"
+	@mkdir -p $(build)/selftests
+	@$(selftests-make)
+
+# The installed form of the tests, with the kernel's runner beside them: what
+# a guest runs.
+kselftest: selftests
+	@mkdir -p $(build)/kselftest
+	@cp -a $(ksft)/run_kselftest.sh $(ksft)/kselftest $(build)/kselftest/
+	@$(selftests-make) -s install INSTALL_PATH=$(build)/kselftest/mbuf
+	@$(selftests-make) -s emit_tests COLLECTION=mbuf \
+		>$(build)/kselftest/kselftest-list.txt
+
+examples: lib ## the example programs
+	@echo "  EXAMPLES"
+	@$(MAKE) $(quiet) -C examples O=$(build)/examples \
+		LIBMBUF=$(build)/lib
+
+bench-build: lib ## the benchmark program
+	@echo "  BENCH"
+	@$(MAKE) $(quiet) -C bench O=$(build)/bench
+
+demo: module examples ## stream a real file between two processes, in a guest
+	@vm/demo --kernel $(KERNEL)
+
+check: setup ## build and run every test; the last line counts them
+	@vm/check $(STEPS)
+
+bench: module bench-build ## measure beside pipe, mqueue, eventfd and others
+	@bench/run
+
+vm: all kselftest ## a shell in a guest with everything built and loaded
+	@vm/run --lane $(LANE) --kernel $(KERNEL) --interactive \
+		$(if $(filter initramfs,$(LANE)),--add $(build)/selftests \
+		--add $(build)/examples --add $(build)/bench)
+
+style: module ## checkpatch, sparse, kernel-doc, shellcheck
+	@vm/style
+
+install: ## module for the running kernel, library, headers (DESTDIR, prefix)
+	@vm/kbuild --kdir $(KDIR) --install "$(DESTDIR)"
+	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
+		DESTDIR=$(DESTDIR) install
+
+uninstall: ## undo install
+	@vm/kbuild --kdir $(KDIR) --uninstall "$(DESTDIR)"
+	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
+		DESTDIR=$(DESTDIR) uninstall
+
+clean: ## remove build/
+	rm -rf build
+
+distclean: clean ## the same; CLEAN_CACHE=1 removes the cache as well
+ifeq ($(CLEAN_CACHE),1)
+	@test ! -e "$(MBUF_CACHE)/lock" || rm -rf "$(MBUF_CACHE)"
+else
+	@echo "What was fetched stays in $(MBUF_CACHE); CLEAN_CACHE=1 removes it."
+endif
+
+.PHONY: all help setup module lib selftests kselftest examples bench-build \
+	demo check bench vm style install uninstall clean distclean
