@@ -1,0 +1,1474 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The binary interface: layout, the rules that let it grow, and every error
+ * that <linux/mbuf.h> names for every ioctl, provoked one by one. The ioctls
+ * are called directly, without the library.
+ */
+#include <sys/resource.h>
+#include "util.h"
+
+/*
+ * Layout. These are promises to programs that exist already.
+ */
+#define LAYOUT(type, member, offset) \
+	_Static_assert(offsetof(struct type, member) == (offset), \
+		       #type "." #member " has moved")
+#define SIZE(type, size) \
+	_Static_assert(sizeof(struct type) == (size), #type " has another size")
+
+SIZE(mbuf_ref, 16);
+LAYOUT(mbuf_ref, fd, 0);
+LAYOUT(mbuf_ref, flags, 4);
+LAYOUT(mbuf_ref, handle, 8);
+
+SIZE(mbuf_wait, 16);
+LAYOUT(mbuf_wait, deadline, 0);
+LAYOUT(mbuf_wait, mode, 8);
+LAYOUT(mbuf_wait, clock, 12);
+
+SIZE(mbuf_usage, 16);
+SIZE(mbuf_query, 88);
+LAYOUT(mbuf_query, target, 0);
+LAYOUT(mbuf_query, features, 8);
+LAYOUT(mbuf_query, slots_max, 16);
+LAYOUT(mbuf_query, msg_max, 20);
+LAYOUT(mbuf_query, inline_max, 24);
+LAYOUT(mbuf_query, batch_max, 28);
+LAYOUT(mbuf_query, prio_max, 32);
+LAYOUT(mbuf_query, resv, 36);
+LAYOUT(mbuf_query, objects, 40);
+LAYOUT(mbuf_query, memory, 56);
+LAYOUT(mbuf_query, inflight, 72);
+
+SIZE(mbuf_queue_create, 64);
+LAYOUT(mbuf_queue_create, target, 0);
+LAYOUT(mbuf_queue_create, slots, 8);
+LAYOUT(mbuf_queue_create, max_msg, 12);
+LAYOUT(mbuf_queue_create, flags, 16);
+LAYOUT(mbuf_queue_create, resv, 20);
+LAYOUT(mbuf_queue_create, recv, 24);
+LAYOUT(mbuf_queue_create, send, 40);
+LAYOUT(mbuf_queue_create, id, 56);
+
+SIZE(mbuf_queue_info, 112);
+LAYOUT(mbuf_queue_info, target, 0);
+LAYOUT(mbuf_queue_info, id, 8);
+LAYOUT(mbuf_queue_info, slots, 16);
+LAYOUT(mbuf_queue_info, rights, 28);
+LAYOUT(mbuf_queue_info, depth, 32);
+LAYOUT(mbuf_queue_info, senders, 40);
+LAYOUT(mbuf_queue_info, send_waiters, 48);
+LAYOUT(mbuf_queue_info, next_len, 56);
+LAYOUT(mbuf_queue_info, sent, 64);
+LAYOUT(mbuf_queue_info, recv_blocked, 104);
+
+SIZE(mbuf_msg, 40);
+LAYOUT(mbuf_msg, buf, 0);
+LAYOUT(mbuf_msg, len, 8);
+LAYOUT(mbuf_msg, flags, 12);
+LAYOUT(mbuf_msg, seq, 16);
+LAYOUT(mbuf_msg, prio, 24);
+LAYOUT(mbuf_msg, pid, 28);
+LAYOUT(mbuf_msg, uid, 32);
+LAYOUT(mbuf_msg, gid, 36);
+
+SIZE(mbuf_xfer, 72);
+LAYOUT(mbuf_xfer, target, 0);
+LAYOUT(mbuf_xfer, wait, 8);
+LAYOUT(mbuf_xfer, flags, 24);
+LAYOUT(mbuf_xfer, resv, 28);
+LAYOUT(mbuf_xfer, msg, 32);
+
+SIZE(mbuf_batch, 48);
+LAYOUT(mbuf_batch, target, 0);
+LAYOUT(mbuf_batch, wait, 8);
+LAYOUT(mbuf_batch, msgs, 24);
+LAYOUT(mbuf_batch, nr, 32);
+LAYOUT(mbuf_batch, stride, 36);
+LAYOUT(mbuf_batch, min, 40);
+LAYOUT(mbuf_batch, flags, 44);
+
+_Static_assert(MBUF_IOC_QUERY == 0xc058d600, "QUERY");
+_Static_assert(MBUF_IOC_QUEUE_CREATE == 0xc040d601, "QUEUE_CREATE");
+_Static_assert(MBUF_IOC_SEND == 0xc048d610, "SEND");
+_Static_assert(MBUF_IOC_RECV == 0xc048d611, "RECV");
+_Static_assert(MBUF_IOC_SEND_BATCH == 0xc030d612, "SEND_BATCH");
+_Static_assert(MBUF_IOC_RECV_BATCH == 0xc030d613, "RECV_BATCH");
+_Static_assert(MBUF_IOC_QUEUE_INFO == 0xc070d614, "QUEUE_INFO");
+
+/* The largest struct that a command number can stand for. */
+#define ARG_MAX_SIZE	((1u << _IOC_SIZEBITS) - 1)
+
+/* The same command as if from a header in which the struct has another size. */
+#define RESIZED(cmd, size) \
+	_IOC(_IOC_DIR(cmd), _IOC_TYPE(cmd), _IOC_NR(cmd), size)
+
+enum which { QUERY, CREATE, SEND, RECV, SEND_BATCH, RECV_BATCH, INFO, NR_CMDS };
+
+static const struct {
+	const char *name;
+	unsigned long cmd;
+} cmds[NR_CMDS] = {
+	[QUERY] = { "QUERY", MBUF_IOC_QUERY },
+	[CREATE] = { "QUEUE_CREATE", MBUF_IOC_QUEUE_CREATE },
+	[SEND] = { "SEND", MBUF_IOC_SEND },
+	[RECV] = { "RECV", MBUF_IOC_RECV },
+	[SEND_BATCH] = { "SEND_BATCH", MBUF_IOC_SEND_BATCH },
+	[RECV_BATCH] = { "RECV_BATCH", MBUF_IOC_RECV_BATCH },
+	[INFO] = { "QUEUE_INFO", MBUF_IOC_QUEUE_INFO },
+};
+
+/*
+ * One ioctl with a valid argument, to be spoiled by a test. What is only a
+ * result is poisoned. Batches are of two messages.
+ */
+struct call {
+	enum which which;
+	int fd;
+	union {
+		uint64_t target;
+		struct mbuf_query query;
+		struct mbuf_queue_create create;
+		struct mbuf_xfer xfer;
+		struct mbuf_batch batch;
+		struct mbuf_queue_info info;
+	};
+	struct mbuf_msg msgs[2];
+	char buf[2][16];
+};
+
+static struct mbuf_msg valid_msg(enum which which, char *buf)
+{
+	struct mbuf_msg m;
+
+	poison(&m, sizeof(m));
+	m.buf = (uintptr_t)buf;
+	m.len = which == RECV || which == RECV_BATCH ? 16 : 3;
+	m.prio = 0;
+	if (which == SEND || which == SEND_BATCH)
+		m.flags = 0;
+	memset(buf, 'a', 16);
+	return m;
+}
+
+static void valid_call(struct call *c, enum which which,
+		       struct _test_data_queue *self)
+{
+	memset(c, 0, sizeof(*c));
+	c->which = which;
+	switch (which) {
+	case QUERY:
+		c->fd = self->session;
+		poison(&c->query, sizeof(c->query));
+		c->query.target = 0;
+		c->query.resv = 0;
+		break;
+	case CREATE:
+		c->fd = self->session;
+		c->create.slots = 1;
+		c->create.max_msg = 1;
+		poison(&c->create.recv.fd, sizeof(c->create.recv.fd));
+		poison(&c->create.send.fd, sizeof(c->create.send.fd));
+		poison(&c->create.id, sizeof(c->create.id));
+		break;
+	case SEND:
+	case RECV:
+		c->fd = which == SEND ? self->sfd : self->rfd;
+		c->xfer.wait.mode = MBUF_WAIT_NOW;
+		c->xfer.msg = valid_msg(which, c->buf[0]);
+		break;
+	case SEND_BATCH:
+	case RECV_BATCH:
+		c->fd = which == SEND_BATCH ? self->sfd : self->rfd;
+		c->batch.wait.mode = MBUF_WAIT_NOW;
+		c->msgs[0] = valid_msg(which, c->buf[0]);
+		c->msgs[1] = valid_msg(which, c->buf[1]);
+		c->batch.msgs = (uintptr_t)c->msgs;
+		c->batch.nr = 2;
+		c->batch.stride = sizeof(struct mbuf_msg);
+		break;
+	case INFO:
+		c->fd = self->rfd;
+		poison(&c->info, sizeof(c->info));
+		c->info.target = 0;
+		c->info.resv = 0;
+		break;
+	case NR_CMDS:
+		break;
+	}
+}
+
+static struct mbuf_wait *call_wait(struct call *c)
+{
+	switch (c->which) {
+	case SEND:
+	case RECV:
+		return &c->xfer.wait;
+	case SEND_BATCH:
+	case RECV_BATCH:
+		return &c->batch.wait;
+	default:
+		return NULL;
+	}
+}
+
+/* What the call gives when it works. */
+static long call_success(enum which which)
+{
+	return which == SEND_BATCH || which == RECV_BATCH ? 2 : 0;
+}
+
+/* Makes the call. If it fails, nothing in it may have changed: else EPROTO. */
+static long do_call(struct call *c)
+{
+	struct call before = *c;
+	long ret = xioctl(c->fd, cmds[c->which].cmd, &c->target);
+
+	if (ret < 0 && memcmp(c, &before, sizeof(before)))
+		return -EPROTO;
+	return ret;
+}
+
+/* Undoes what a successful call did. */
+static void undo_call(struct call *c, struct _test_data_queue *self)
+{
+	char buf[16];
+
+	if (c->which == CREATE) {
+		close(c->create.recv.fd);
+		close(c->create.send.fd);
+	}
+	while (mbuf_recv(self->rfd, buf, sizeof(buf), MBUF_NOW) >= 0)
+		;
+}
+
+/* For RECV and RECV_BATCH there have to be messages. */
+static void feed(struct _test_data_queue *self, enum which which)
+{
+	if (which == RECV || which == RECV_BATCH) {
+		mbuf_send(self->sfd, "xyz", 3, MBUF_NOW);
+		mbuf_send(self->sfd, "xyz", 3, MBUF_NOW);
+	}
+}
+
+/* The state that a failed call must leave alone. */
+struct state {
+	struct mbuf_queue_info info;
+	struct snapshot snap;
+};
+
+static struct state get_state(struct _test_data_queue *self)
+{
+	struct state s;
+
+	memset(&s, 0, sizeof(s));
+	s.info = get_info(self->rfd);
+	take_snapshot(self->session, &s.snap);
+	return s;
+}
+
+#define EXPECT_UNCHANGED(before) do {					\
+	struct state __now = get_state(self);				\
+									\
+	EXPECT_EQ(0, memcmp(&(before), &__now, sizeof(__now)));		\
+} while (0)
+
+#define FOR_EACH_CMD(w)	for ((w) = 0; (w) < NR_CMDS; (w)++)
+
+TEST_F(queue, valid_calls_work)
+{
+	enum which w;
+	struct call c;
+
+	make_queue(4, 16, 0);
+	FOR_EACH_CMD(w) {
+		feed(self, w);
+		valid_call(&c, w, self);
+		EXPECT_EQ(call_success(w), do_call(&c)) {
+			TH_LOG("%s", cmds[w].name);
+		}
+		undo_call(&c, self);
+	}
+}
+
+/* RECV sets all of msg but buf; SEND only msg.seq, and its batch nothing. */
+TEST_F(queue, results)
+{
+	struct call c, was;
+	int i;
+
+	make_queue(4, 16, 0);
+	valid_call(&c, SEND, self);
+	was = c;
+	ASSERT_EQ(0, do_call(&c));
+	EXPECT_EQ(1, c.xfer.msg.seq);
+	c.xfer.msg.seq = was.xfer.msg.seq;
+	EXPECT_EQ(0, memcmp(&c, &was, sizeof(c)));
+
+	valid_call(&c, RECV, self);
+	was = c;
+	ASSERT_EQ(0, do_call(&c));
+	EXPECT_EQ(was.xfer.msg.buf, c.xfer.msg.buf);
+	EXPECT_EQ(3, c.xfer.msg.len);
+	EXPECT_EQ(0, c.xfer.msg.flags);
+	EXPECT_EQ(1, c.xfer.msg.seq);
+	EXPECT_EQ(0, c.xfer.msg.prio);
+	EXPECT_EQ(0, c.xfer.msg.pid);
+	/* Nobody's id: (uid_t)-2 unless somebody has changed the sysctl. */
+	EXPECT_EQ(65534, c.xfer.msg.uid);
+	EXPECT_EQ(65534, c.xfer.msg.gid);
+	EXPECT_EQ(0, memcmp(&c.xfer, &was.xfer, offsetof(struct mbuf_xfer,
+							 msg)));
+
+	valid_call(&c, SEND_BATCH, self);
+	was = c;
+	ASSERT_EQ(2, do_call(&c));
+	EXPECT_EQ(0, memcmp(&c, &was, sizeof(c)));
+
+	valid_call(&c, RECV_BATCH, self);
+	was = c;
+	ASSERT_EQ(2, do_call(&c));
+	EXPECT_EQ(0, memcmp(&c.batch, &was.batch, sizeof(c.batch)));
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(was.msgs[i].buf, c.msgs[i].buf);
+		EXPECT_EQ(3, c.msgs[i].len);
+		EXPECT_EQ(0, c.msgs[i].flags);
+		EXPECT_EQ(i + 2, c.msgs[i].seq);
+		EXPECT_EQ(0, c.msgs[i].prio);
+		EXPECT_EQ(0, c.msgs[i].pid);
+		EXPECT_EQ(65534, c.msgs[i].uid);
+		EXPECT_EQ(65534, c.msgs[i].gid);
+	}
+
+	valid_call(&c, CREATE, self);
+	was = c;
+	ASSERT_EQ(0, do_call(&c));
+	EXPECT_LE(0, c.create.recv.fd);
+	EXPECT_LE(0, c.create.send.fd);
+	EXPECT_NE(c.create.recv.fd, c.create.send.fd);
+	EXPECT_FALSE(is_poison(&c.create.id, sizeof(c.create.id)));
+	EXPECT_EQ(0, c.create.recv.flags);
+	EXPECT_EQ(0, c.create.recv.handle);
+	EXPECT_EQ(1, c.create.slots);
+	EXPECT_EQ(1, c.create.max_msg);
+	undo_call(&c, self);
+}
+
+/*
+ * An older program passes less, but never less than the first version; a newer
+ * one more.
+ */
+TEST_F(queue, shorter_structs)
+{
+	enum which w;
+	struct call c, was;
+	unsigned int size;
+	struct state before;
+
+	make_queue(4, 16, 0);
+	FOR_EACH_CMD(w) {
+		feed(self, w);
+		before = get_state(self);
+		valid_call(&c, w, self);
+		was = c;
+		for (size = 0; size < _IOC_SIZE(cmds[w].cmd); size++) {
+			EXPECT_EQ(-EINVAL,
+				  xioctl(c.fd, RESIZED(cmds[w].cmd, size),
+					 &c.target)) {
+				TH_LOG("%s of %u bytes", cmds[w].name, size);
+			}
+		}
+		EXPECT_EQ(0, memcmp(&c, &was, sizeof(c)));
+		EXPECT_UNCHANGED(before);
+		undo_call(&c, self);
+	}
+}
+
+TEST_F(queue, longer_structs)
+{
+	const unsigned int more[] = { 1, 4, 7, 8, 64, 1000, 4000, 5000, 8192 };
+	unsigned int i, size, known;
+	struct state before;
+	enum which w;
+	struct call c;
+	uint8_t *arg;
+
+	make_queue(4, 16, 0);
+	arg = map_pages(ARG_MAX_SIZE + 1, PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, arg);
+	FOR_EACH_CMD(w) {
+		known = _IOC_SIZE(cmds[w].cmd);
+		for (i = 0; i <= ARRAY_SIZE(more); i++) {
+			size = i < ARRAY_SIZE(more) ? known + more[i] :
+						      ARG_MAX_SIZE;
+			feed(self, w);
+			before = get_state(self);
+			valid_call(&c, w, self);
+
+			/* What this kernel does not know is not zero. */
+			memset(arg, 0, ARG_MAX_SIZE + 1);
+			memcpy(arg, &c.target, known);
+			arg[known] = 1;
+			EXPECT_EQ(-E2BIG, xioctl(c.fd,
+						 RESIZED(cmds[w].cmd, size),
+						 arg)) {
+				TH_LOG("%s of %u bytes", cmds[w].name, size);
+			}
+			arg[known] = 0;
+			arg[size - 1] = 0x80;
+			EXPECT_EQ(-E2BIG, xioctl(c.fd,
+						 RESIZED(cmds[w].cmd, size),
+						 arg)) {
+				TH_LOG("%s of %u bytes", cmds[w].name, size);
+			}
+			EXPECT_EQ(0, memcmp(arg, &c.target, known));
+			EXPECT_UNCHANGED(before);
+
+			/* It is; what lies behind it does not matter. */
+			arg[size - 1] = 0;
+			arg[size] = 0xff;
+			EXPECT_EQ(call_success(w),
+				  xioctl(c.fd, RESIZED(cmds[w].cmd, size),
+					 arg)) {
+				TH_LOG("%s of %u bytes", cmds[w].name, size);
+			}
+			EXPECT_EQ(0xff, arg[size]);
+			while (--size >= known)
+				if (arg[size])
+					break;
+			EXPECT_EQ(known - 1, size);
+			memcpy(&c.target, arg, known);
+			undo_call(&c, self);
+		}
+	}
+	munmap(arg, ARG_MAX_SIZE + 1);
+}
+
+TEST_F(queue, unknown_commands)
+{
+	const unsigned int dirs[] = { _IOC_NONE, _IOC_READ, _IOC_WRITE,
+				      _IOC_READ | _IOC_WRITE };
+	const unsigned int sizes[] = { 0, 8, 40, 48, 64, 72, 88, 112 };
+	unsigned int nr, d, s, i;
+	struct state before;
+	int fds[3];
+	uint8_t arg[128] = {};
+
+	make_queue(4, 16, 0);
+	fds[0] = self->session;
+	fds[1] = self->rfd;
+	fds[2] = self->sfd;
+	before = get_state(self);
+	for (nr = 0; nr < 256; nr++) {
+		for (d = 0; d < ARRAY_SIZE(dirs); d++) {
+			for (s = 0; s < ARRAY_SIZE(sizes); s++) {
+				bool session = nr <= 0x01;
+				bool queue = nr >= 0x10 && nr <= 0x14;
+
+				for (i = 0; i < 3; i++) {
+					if (dirs[d] == (_IOC_READ | _IOC_WRITE)
+					    && (i ? queue : session))
+						continue;
+					ASSERT_EQ(-ENOTTY,
+						  xioctl(fds[i],
+							 _IOC(dirs[d],
+							      MBUF_IOC_TYPE,
+							      nr, sizes[s]),
+							 arg)) {
+						TH_LOG("nr %#x dir %u size %u on %u",
+						       nr, dirs[d], sizes[s],
+						       i);
+					}
+				}
+			}
+		}
+	}
+	EXPECT_UNCHANGED(before);
+}
+
+TEST_F(queue, wrong_type_letter)
+{
+	struct state before;
+	unsigned int type;
+	enum which w;
+	struct call c;
+
+	make_queue(4, 16, 0);
+	FOR_EACH_CMD(w) {
+		feed(self, w);
+		before = get_state(self);
+		for (type = 0; type < 256; type++) {
+			if (type == MBUF_IOC_TYPE)
+				continue;
+			valid_call(&c, w, self);
+			EXPECT_EQ(-ENOTTY,
+				  xioctl(c.fd, _IOC(_IOC_READ | _IOC_WRITE,
+						    type,
+						    _IOC_NR(cmds[w].cmd),
+						    _IOC_SIZE(cmds[w].cmd)),
+					 &c.target)) {
+				TH_LOG("type %#x nr of %s", type, cmds[w].name);
+			}
+		}
+		EXPECT_UNCHANGED(before);
+		undo_call(&c, self);
+	}
+	/* What the kernel itself answers for any file. */
+	type = 1;
+	EXPECT_EQ(0, xioctl(self->rfd, FIONBIO, &type));
+	EXPECT_EQ(O_NONBLOCK, fcntl(self->rfd, F_GETFL) & O_NONBLOCK);
+	EXPECT_EQ(0, xioctl(self->rfd, FIONCLEX, NULL));
+	EXPECT_EQ(0, fcntl(self->rfd, F_GETFD));
+	EXPECT_EQ(-ENOTTY, xioctl(self->rfd, FIONREAD, &type));
+}
+
+TEST_F(queue, wrong_object)
+{
+	struct call c;
+	enum which w;
+	int null;
+
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, null);
+	make_queue(4, 16, 0);
+	FOR_EACH_CMD(w) {
+		valid_call(&c, w, self);
+		c.fd = null;
+		EXPECT_EQ(-ENOTTY, do_call(&c)) {
+			TH_LOG("%s", cmds[w].name);
+		}
+		/* A session's command on a queue, and the other way round. */
+		c.fd = w <= CREATE ? self->rfd : self->session;
+		EXPECT_EQ(-ENOTTY, do_call(&c)) {
+			TH_LOG("%s", cmds[w].name);
+		}
+	}
+	close(null);
+}
+
+TEST_F(queue, bad_descriptors)
+{
+	int path, path_fds[2], i;
+	char name[64];
+	struct call c;
+	enum which w;
+
+	make_queue(4, 16, 0);
+	path = open("/dev/mbuf", O_PATH | O_CLOEXEC);
+	ASSERT_LE(0, path);
+	for (i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "/proc/self/fd/%d",
+			 i ? self->sfd : self->rfd);
+		path_fds[i] = open(name, O_PATH | O_CLOEXEC);
+		ASSERT_LE(0, path_fds[i]);
+	}
+	FOR_EACH_CMD(w) {
+		valid_call(&c, w, self);
+		c.fd = -1;
+		EXPECT_EQ(-EBADF, do_call(&c));
+		c.fd = dup(self->rfd);
+		close(c.fd);
+		EXPECT_EQ(-EBADF, do_call(&c));
+		c.fd = path;
+		EXPECT_EQ(-EBADF, do_call(&c));
+		c.fd = path_fds[0];
+		EXPECT_EQ(-EBADF, do_call(&c));
+		c.fd = path_fds[1];
+		EXPECT_EQ(-EBADF, do_call(&c));
+	}
+	close(path);
+	close(path_fds[0]);
+	close(path_fds[1]);
+
+	/* Rights. */
+	valid_call(&c, SEND, self);
+	c.fd = self->rfd;
+	EXPECT_EQ(-EBADF, do_call(&c));
+	valid_call(&c, SEND_BATCH, self);
+	c.fd = self->rfd;
+	EXPECT_EQ(-EBADF, do_call(&c));
+	feed(self, RECV);
+	valid_call(&c, RECV, self);
+	c.fd = self->sfd;
+	EXPECT_EQ(-EBADF, do_call(&c));
+	valid_call(&c, RECV_BATCH, self);
+	c.fd = self->sfd;
+	EXPECT_EQ(-EBADF, do_call(&c));
+	EXPECT_EQ(2, get_info(self->rfd).depth);
+}
+
+/* Addresses that are no memory of ours. */
+static const uint64_t wild[] = {
+	0,
+	1,
+	8,
+	4096,
+	0x7fffffffffffull - 7,		/* the end of what a user can have */
+	0x800000000000ull,		/* the first that is not canonical */
+	0x8000000000000000ull,
+	0xffff800000000000ull,		/* the kernel's */
+	0xffff888000000000ull,
+	0xffffffff81000000ull,
+	0xffffffffff600000ull,		/* vsyscall */
+	(uint64_t)-4096,
+	(uint64_t)-8,
+	(uint64_t)-1,
+};
+
+TEST_F(queue, wild_arguments)
+{
+	struct state before;
+	struct guarded g;
+	unsigned int i;
+	struct call c;
+	uint8_t *page;
+	enum which w;
+
+	make_queue(4, 16, 0);
+	page = map_pages(page_size(), PROT_NONE);
+	ASSERT_NE(NULL, page);
+	FOR_EACH_CMD(w) {
+		unsigned int size = _IOC_SIZE(cmds[w].cmd), fit;
+
+		feed(self, w);
+		before = get_state(self);
+		valid_call(&c, w, self);
+		for (i = 0; i < ARRAY_SIZE(wild); i++) {
+			EXPECT_EQ(-EFAULT, xioctl(c.fd, cmds[w].cmd,
+						  (void *)wild[i])) {
+				TH_LOG("%s at %#lx", cmds[w].name, wild[i]);
+			}
+		}
+		EXPECT_EQ(-EFAULT, xioctl(c.fd, cmds[w].cmd, page));
+		EXPECT_EQ(-EFAULT, xioctl(c.fd, RESIZED(cmds[w].cmd, 4096),
+					  page));
+		/* Only a part of it is memory. */
+		for (fit = 1; fit < size; fit += 7) {
+			ASSERT_TRUE(guarded_alloc(&g, fit));
+			memcpy(g.p, &c.target, fit);
+			EXPECT_EQ(-EFAULT, xioctl(c.fd, cmds[w].cmd, g.p));
+			EXPECT_EQ(0, memcmp(g.p, &c.target, fit));
+			guarded_free(&g);
+		}
+		/* The known part is, but not the rest. */
+		ASSERT_TRUE(guarded_alloc(&g, size));
+		memcpy(g.p, &c.target, size);
+		EXPECT_EQ(-EFAULT, xioctl(c.fd, RESIZED(cmds[w].cmd, size + 8),
+					  g.p));
+		/* Up to the last byte before the hole it is fine. */
+		EXPECT_UNCHANGED(before);
+		EXPECT_EQ(call_success(w), xioctl(c.fd, cmds[w].cmd, g.p));
+		memcpy(&c.target, g.p, size);
+		guarded_free(&g);
+		undo_call(&c, self);
+	}
+	munmap(page, page_size());
+}
+
+/* The argument can be read, but results cannot be written. */
+TEST_F(queue, read_only_arguments)
+{
+	struct state before;
+	struct call c, *ro;
+	enum which w;
+
+	make_queue(4, 16, 0);
+	ro = map_pages(sizeof(*ro), PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, ro);
+	FOR_EACH_CMD(w) {
+		feed(self, w);
+		before = get_state(self);
+		ASSERT_EQ(0, mprotect(ro, page_size(), PROT_READ | PROT_WRITE));
+		valid_call(ro, w, self);
+		/* Of a batch, the elements as well. */
+		if (w == SEND_BATCH || w == RECV_BATCH)
+			ro->batch.msgs = (uintptr_t)ro->msgs;
+		c = *ro;
+		ASSERT_EQ(0, mprotect(ro, page_size(), PROT_READ));
+		if (w == SEND || w == SEND_BATCH) {
+			/* It is sent by then: no failure. */
+			EXPECT_EQ(call_success(w), xioctl(c.fd, cmds[w].cmd,
+							  &ro->target));
+			EXPECT_EQ(w == SEND ? 1 : 2,
+				  get_info(self->rfd).depth);
+		} else {
+			EXPECT_EQ(-EFAULT, xioctl(c.fd, cmds[w].cmd,
+						  &ro->target)) {
+				TH_LOG("%s", cmds[w].name);
+			}
+			EXPECT_UNCHANGED(before);
+		}
+		EXPECT_EQ(0, memcmp(ro, &c, sizeof(c)));
+		undo_call(&c, self);
+	}
+	munmap(ro, sizeof(*ro));
+}
+
+TEST_F(queue, targets)
+{
+	const uint64_t targets[] = { 1, 1ull << 32, 1ull << 63, UINT64_MAX };
+	struct state before;
+	unsigned int i;
+	struct call c;
+	enum which w;
+
+	make_queue(4, 16, 0);
+	FOR_EACH_CMD(w) {
+		feed(self, w);
+		before = get_state(self);
+		for (i = 0; i < ARRAY_SIZE(targets); i++) {
+			valid_call(&c, w, self);
+			c.target = targets[i];
+			EXPECT_EQ(-EOPNOTSUPP, do_call(&c)) {
+				TH_LOG("%s", cmds[w].name);
+			}
+		}
+		EXPECT_UNCHANGED(before);
+		undo_call(&c, self);
+	}
+}
+
+/* Every bit that means nothing yet, one at a time. */
+TEST_F(queue, unknown_flags)
+{
+	struct state before;
+	struct call c;
+	enum which w;
+	int bit;
+
+	make_queue(4, 16, 0);
+	for (w = SEND; w <= RECV_BATCH; w++) {
+		feed(self, w);
+		before = get_state(self);
+		for (bit = 0; bit < 32; bit++) {
+			uint32_t flag = 1u << bit;
+
+			valid_call(&c, w, self);
+			if (w == SEND || w == RECV)
+				c.xfer.flags = flag;
+			else
+				c.batch.flags = flag;
+			EXPECT_EQ(-EINVAL, do_call(&c)) {
+				TH_LOG("%s flag %#x", cmds[w].name, flag);
+			}
+			if (w == SEND || w == RECV) {
+				valid_call(&c, w, self);
+				c.xfer.resv = flag;
+				EXPECT_EQ(-EINVAL, do_call(&c));
+			}
+			if (w == SEND) {
+				valid_call(&c, w, self);
+				c.xfer.msg.flags = flag;
+				EXPECT_EQ(-EINVAL, do_call(&c));
+			}
+			if (w == SEND_BATCH) {
+				valid_call(&c, w, self);
+				c.msgs[0].flags = flag;
+				EXPECT_EQ(-EINVAL, do_call(&c));
+			}
+		}
+		EXPECT_UNCHANGED(before);
+		/* What comes in as a result's old value does not matter. */
+		if (w == RECV || w == RECV_BATCH) {
+			valid_call(&c, w, self);
+			c.xfer.msg.flags = UINT32_MAX;
+			if (w == RECV_BATCH) {
+				valid_call(&c, w, self);
+				c.msgs[0].flags = UINT32_MAX;
+			}
+			EXPECT_EQ(call_success(w), do_call(&c));
+		}
+		undo_call(&c, self);
+	}
+}
+
+TEST_F(queue, waits)
+{
+	const struct {
+		struct mbuf_wait wait;
+		long ret;	/* of a call that cannot be done at once */
+	} t[] = {
+		{ { 0, MBUF_WAIT_NOW, 0 }, -EAGAIN },
+		{ { 0, MBUF_WAIT_UNTIL, 0 }, -ETIMEDOUT },
+		{ { 1, MBUF_WAIT_UNTIL, 0 }, -ETIMEDOUT },
+		{ { 1000000, MBUF_WAIT_UNTIL, 0 }, -ETIMEDOUT },
+		{ { 0, 3, 0 }, -EINVAL },
+		{ { 0, UINT32_MAX, 0 }, -EINVAL },
+		{ { 0, 1u << 31, 0 }, -EINVAL },
+		{ { 1, MBUF_WAIT_FOREVER, 0 }, -EINVAL },
+		{ { UINT64_MAX, MBUF_WAIT_FOREVER, 0 }, -EINVAL },
+		{ { 1, MBUF_WAIT_NOW, 0 }, -EINVAL },
+		{ { 1ull << 63, MBUF_WAIT_NOW, 0 }, -EINVAL },
+		{ { 0, MBUF_WAIT_NOW, 1 }, -EINVAL },
+		{ { 0, MBUF_WAIT_FOREVER, 1 }, -EINVAL },
+		{ { 1, MBUF_WAIT_UNTIL, 1 }, -EINVAL },
+		{ { 1, MBUF_WAIT_UNTIL, CLOCK_BOOTTIME }, -EINVAL },
+		{ { 0, MBUF_WAIT_NOW, UINT32_MAX }, -EINVAL },
+	};
+	struct state before;
+	unsigned int i;
+	struct call c;
+	enum which w;
+
+	make_queue(2, 16, 0);
+	for (w = SEND; w <= RECV_BATCH; w++) {
+		/* Where it cannot be done: to a full queue, from an empty. */
+		if (w == SEND || w == SEND_BATCH)
+			feed(self, RECV);
+		for (i = 0; i < ARRAY_SIZE(t); i++) {
+			valid_call(&c, w, self);
+			*call_wait(&c) = t[i].wait;
+			if (w == SEND_BATCH || w == RECV_BATCH)
+				c.batch.min = 1;
+			EXPECT_EQ(t[i].ret, do_call(&c)) {
+				TH_LOG("%s, wait %u", cmds[w].name, i);
+			}
+		}
+		undo_call(&c, self);
+
+		/* Where it can, a bad wait is bad all the same. */
+		for (i = 0; i < ARRAY_SIZE(t); i++) {
+			undo_call(&c, self);
+			feed(self, w);
+			before = get_state(self);
+			valid_call(&c, w, self);
+			*call_wait(&c) = t[i].wait;
+			if (t[i].ret == -EINVAL) {
+				EXPECT_EQ(-EINVAL, do_call(&c)) {
+					TH_LOG("%s, wait %u", cmds[w].name, i);
+				}
+				EXPECT_UNCHANGED(before);
+			} else {
+				EXPECT_EQ(call_success(w), do_call(&c)) {
+					TH_LOG("%s, wait %u", cmds[w].name, i);
+				}
+			}
+		}
+		undo_call(&c, self);
+	}
+}
+
+/* O_NONBLOCK goes before the mode. */
+TEST_F(queue, nonblocking_descriptors)
+{
+	const struct mbuf_wait waits[] = {
+		{ 0, MBUF_WAIT_FOREVER, 0 },
+		{ 0, MBUF_WAIT_NOW, 0 },
+		{ UINT64_MAX, MBUF_WAIT_UNTIL, 0 },
+		{ 1, MBUF_WAIT_UNTIL, 0 },
+	};
+	unsigned int i;
+	struct call c;
+	enum which w;
+
+	make_queue(2, 16, MBUF_QUEUE_NONBLOCK);
+	for (w = SEND; w <= RECV_BATCH; w++) {
+		if (w == SEND || w == SEND_BATCH)
+			feed(self, RECV);
+		for (i = 0; i < ARRAY_SIZE(waits); i++) {
+			valid_call(&c, w, self);
+			*call_wait(&c) = waits[i];
+			if (w == SEND_BATCH || w == RECV_BATCH)
+				c.batch.min = 2;
+			EXPECT_EQ(-EAGAIN, do_call(&c)) {
+				TH_LOG("%s, wait %u", cmds[w].name, i);
+			}
+		}
+		undo_call(&c, self);
+	}
+	EXPECT_EQ(0, get_info(self->rfd).send_blocked);
+	EXPECT_EQ(0, get_info(self->rfd).recv_blocked);
+}
+
+TEST_F(queue, batch_shapes)
+{
+	uint32_t max = self->q.batch_max;
+	const struct {
+		uint32_t nr, stride, min;
+	} bad[] = {
+		{ 0, 40, 0 },
+		{ max + 1, 40, 0 },
+		{ UINT32_MAX, 40, 0 },
+		{ UINT32_MAX / 40 + 2, 40, 0 },
+		{ 2, 0, 0 },
+		{ 2, 8, 0 },
+		{ 2, 32, 0 },
+		{ 2, 39, 0 },
+		{ 2, 41, 0 },
+		{ 2, 44, 0 },
+		{ 2, 47, 0 },
+		{ 2, 255, 0 },
+		{ 2, 257, 0 },
+		{ 2, 264, 0 },
+		{ 2, 1u << 31, 0 },
+		{ 2, UINT32_MAX - 7, 0 },
+		{ 2, 40, 3 },
+		{ 2, 40, UINT32_MAX },
+		{ 1, 40, 2 },
+	};
+	struct state before;
+	unsigned int i;
+	struct call c;
+	enum which w;
+
+	make_queue(4, 16, 0);
+	for (w = SEND_BATCH; w <= RECV_BATCH; w++) {
+		feed(self, w);
+		before = get_state(self);
+		for (i = 0; i < ARRAY_SIZE(bad); i++) {
+			valid_call(&c, w, self);
+			c.batch.nr = bad[i].nr;
+			c.batch.stride = bad[i].stride;
+			c.batch.min = bad[i].min;
+			EXPECT_EQ(-EINVAL, do_call(&c)) {
+				TH_LOG("%s, shape %u", cmds[w].name, i);
+			}
+		}
+		EXPECT_UNCHANGED(before);
+		undo_call(&c, self);
+	}
+}
+
+/* Elements grow like structs do. */
+TEST_F(queue, batch_strides)
+{
+	uint32_t stride, known = sizeof(struct mbuf_msg);
+	uint8_t *arr, *e1;
+	struct call c;
+	enum which w;
+
+	make_queue(4, 16, 0);
+	arr = malloc(2 * 256);
+	ASSERT_NE(NULL, arr);
+	for (w = SEND_BATCH; w <= RECV_BATCH; w++) {
+		for (stride = known; stride <= 256; stride += 8) {
+			valid_call(&c, w, self);
+			memset(arr, 0, 2 * 256);
+			e1 = arr + stride;
+			memcpy(arr, &c.msgs[0], known);
+			memcpy(e1, &c.msgs[1], known);
+			c.batch.msgs = (uintptr_t)arr;
+			c.batch.stride = stride;
+
+			if (stride > known) {
+				/* In the first element it is an error ... */
+				feed(self, w);
+				arr[stride - 1] = 1;
+				EXPECT_EQ(-E2BIG, do_call(&c));
+				EXPECT_EQ(w == RECV_BATCH ? 2 : 0,
+					  get_info(self->rfd).depth);
+				EXPECT_EQ(0, memcmp(arr, &c.msgs[0], known));
+				arr[stride - 1] = 0;
+				/* ... later the end of the batch. */
+				e1[known] = 1;
+				EXPECT_EQ(1, do_call(&c));
+				EXPECT_EQ(1, get_info(self->rfd).depth);
+				EXPECT_EQ(0, memcmp(e1, &c.msgs[1], known));
+				e1[known] = 0;
+				undo_call(&c, self);
+				memcpy(arr, &c.msgs[0], known);
+			}
+			feed(self, w);
+			EXPECT_EQ(2, do_call(&c)) {
+				TH_LOG("%s, stride %u", cmds[w].name, stride);
+			}
+			if (w == RECV_BATCH) {
+				EXPECT_EQ(3, ((struct mbuf_msg *)arr)->len);
+				EXPECT_EQ(3, ((struct mbuf_msg *)e1)->len);
+			}
+			EXPECT_EQ(0, memcmp(e1 + known, "\0\0\0\0\0\0\0\0",
+					    stride > known ? 8 : 0));
+			undo_call(&c, self);
+		}
+	}
+	free(arr);
+}
+
+TEST_F(queue, wild_arrays)
+{
+	struct state before;
+	struct guarded g;
+	unsigned int i;
+	struct call c;
+	enum which w;
+
+	make_queue(4, 16, 0);
+	for (w = SEND_BATCH; w <= RECV_BATCH; w++) {
+		feed(self, w);
+		before = get_state(self);
+		for (i = 0; i < ARRAY_SIZE(wild); i++) {
+			valid_call(&c, w, self);
+			c.batch.msgs = wild[i];
+			EXPECT_EQ(-EFAULT, do_call(&c)) {
+				TH_LOG("%s at %#lx", cmds[w].name, wild[i]);
+			}
+		}
+		EXPECT_UNCHANGED(before);
+
+		/* The second element is no memory: the first one counts. */
+		valid_call(&c, w, self);
+		ASSERT_TRUE(guarded_alloc(&g, sizeof(struct mbuf_msg)));
+		memcpy(g.p, &c.msgs[0], sizeof(struct mbuf_msg));
+		c.batch.msgs = (uintptr_t)g.p;
+		EXPECT_EQ(1, do_call(&c));
+		EXPECT_EQ(1, get_info(self->rfd).depth);
+		guarded_free(&g);
+		undo_call(&c, self);
+	}
+}
+
+TEST_F(queue, wild_payload)
+{
+	struct state before;
+	unsigned int i;
+	struct call c;
+	enum which w;
+
+	make_queue(4, 16, MBUF_QUEUE_EMPTY);
+	for (w = SEND; w <= RECV_BATCH; w++) {
+		bool batch = w == SEND_BATCH || w == RECV_BATCH;
+
+		feed(self, w);
+		before = get_state(self);
+		for (i = 0; i < ARRAY_SIZE(wild); i++) {
+			valid_call(&c, w, self);
+			if (batch)
+				c.msgs[0].buf = wild[i];
+			else
+				c.xfer.msg.buf = wild[i];
+			EXPECT_EQ(-EFAULT, do_call(&c)) {
+				TH_LOG("%s at %#lx", cmds[w].name, wild[i]);
+			}
+		}
+		EXPECT_UNCHANGED(before);
+		undo_call(&c, self);
+	}
+	/* Where nothing is to be read, the address may be anything mapped. */
+	valid_call(&c, SEND, self);
+	c.xfer.msg.buf = 0;
+	c.xfer.msg.len = 0;
+	EXPECT_EQ(0, do_call(&c));
+	valid_call(&c, RECV, self);
+	c.xfer.msg.buf = 0;
+	c.xfer.msg.len = 0;
+	EXPECT_EQ(0, do_call(&c));
+	EXPECT_EQ(MBUF_MSG_EMPTY, c.xfer.msg.flags);
+}
+
+/* Also longer messages, and lengths that go past the end of all addresses. */
+TEST_F(queue, payload_ranges)
+{
+	struct call c;
+	uint8_t *page;
+
+	make_queue(4, 65536, 0);
+	page = map_pages(page_size(), PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, page);
+	valid_call(&c, SEND, self);
+	c.xfer.msg.buf = UINT64_MAX - 4096;
+	c.xfer.msg.len = 65536;
+	EXPECT_EQ(-EFAULT, do_call(&c));
+	c.xfer.msg.buf = 0x7ffffffff000ull - 1;
+	EXPECT_EQ(-EFAULT, do_call(&c));
+	c.xfer.msg.len = 65537;
+	EXPECT_EQ(-EMSGSIZE, do_call(&c));
+
+	ASSERT_EQ(0, mbuf_send(self->sfd, "xyz", 3, MBUF_NOW));
+	valid_call(&c, RECV, self);
+	c.xfer.msg.buf = UINT64_MAX - 4096;
+	c.xfer.msg.len = 65536;
+	EXPECT_EQ(-EFAULT, do_call(&c));
+	EXPECT_EQ(1, get_info(self->rfd).depth);
+	/* Room that nobody would believe is room, if what is used is. */
+	valid_call(&c, RECV, self);
+	c.xfer.msg.buf = (uintptr_t)page;
+	c.xfer.msg.len = UINT32_MAX;
+	EXPECT_EQ(0, do_call(&c));
+	EXPECT_EQ(3, c.xfer.msg.len);
+	munmap(page, page_size());
+}
+
+TEST_F(queue, query_errors)
+{
+	struct call c;
+
+	/* The common ones have tests of their own; there are no others. */
+	valid_call(&c, QUERY, self);
+	EXPECT_EQ(0, do_call(&c));
+	EXPECT_EQ(0, memcmp(&self->q, &c.query, sizeof(c.query)));
+}
+
+TEST_F(queue, create_errors)
+{
+	uint32_t slots_max = self->q.slots_max, msg_max = self->q.msg_max;
+	struct rlimit was, lim;
+	struct state before;
+	struct call c;
+	int free_fds, fd;
+
+	make_queue(1, 1, 0);
+	before = get_state(self);
+#define CREATE_FAILS(err, stmt) do {					\
+	valid_call(&c, CREATE, self);					\
+	stmt;								\
+	EXPECT_EQ(-(err), do_call(&c)) {				\
+		TH_LOG(#stmt);						\
+	}								\
+} while (0)
+	CREATE_FAILS(EINVAL, c.create.slots = 0);
+	CREATE_FAILS(EINVAL, c.create.slots = slots_max + 1);
+	CREATE_FAILS(EINVAL, c.create.slots = UINT32_MAX);
+	CREATE_FAILS(EINVAL, c.create.max_msg = 0);
+	CREATE_FAILS(EINVAL, c.create.max_msg = msg_max + 1);
+	CREATE_FAILS(EINVAL, c.create.max_msg = UINT32_MAX);
+	CREATE_FAILS(EINVAL, c.create.flags = 1u << 5);
+	CREATE_FAILS(EINVAL, c.create.flags = 1u << 31);
+	CREATE_FAILS(EINVAL, c.create.resv = 1);
+	CREATE_FAILS(EINVAL, c.create.recv.flags = 1);
+	CREATE_FAILS(EINVAL, c.create.send.flags = 1);
+	CREATE_FAILS(EINVAL, c.create.recv.handle = 1);
+	CREATE_FAILS(EINVAL, c.create.send.handle = 1);
+#undef CREATE_FAILS
+
+	/* EMFILE with none and with one descriptor free. */
+	fd = dup(0);
+	ASSERT_LE(0, fd);
+	close(fd);
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &was));
+	for (free_fds = 0; free_fds < 2; free_fds++) {
+		lim = was;
+		lim.rlim_cur = (rlim_t)fd + (rlim_t)free_fds;
+		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &lim));
+		valid_call(&c, CREATE, self);
+		EXPECT_EQ(-EMFILE, do_call(&c));
+	}
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &was));
+	EXPECT_UNCHANGED(before);
+}
+
+TEST_F(queue, send_errors)
+{
+	uint32_t prio_max = self->q.prio_max;
+	struct state before;
+	struct mbuf_msg *m;
+	struct call c;
+
+	make_queue(1, 16, 0);
+	before = get_state(self);
+/* As a message by itself, and as the first one of a batch. */
+#define SEND_FAILS(err, stmt) do {					\
+	valid_call(&c, SEND, self);					\
+	m = &c.xfer.msg;						\
+	stmt;								\
+	EXPECT_EQ(-(err), do_call(&c)) {				\
+		TH_LOG("SEND: " #stmt);					\
+	}								\
+	valid_call(&c, SEND_BATCH, self);				\
+	m = &c.msgs[0];							\
+	stmt;								\
+	EXPECT_EQ(-(err), do_call(&c)) {				\
+		TH_LOG("SEND_BATCH: " #stmt);				\
+	}								\
+} while (0)
+	SEND_FAILS(EMSGSIZE, m->len = 17);
+	SEND_FAILS(EMSGSIZE, m->len = UINT32_MAX);
+	SEND_FAILS(EINVAL, m->flags = 1);
+	SEND_FAILS(EINVAL, m->len = 0);
+	SEND_FAILS(EINVAL, m->prio = 1);
+	SEND_FAILS(EFAULT, m->buf = 0);
+	EXPECT_UNCHANGED(before);
+
+	/* EAGAIN and ETIMEDOUT. */
+	ASSERT_EQ(0, mbuf_send(self->sfd, "x", 1, MBUF_NOW));
+	before = get_state(self);
+	SEND_FAILS(EAGAIN, (void)m);
+	EXPECT_UNCHANGED(before);
+	valid_call(&c, SEND, self);
+	c.xfer.wait.mode = MBUF_WAIT_UNTIL;
+	EXPECT_EQ(-ETIMEDOUT, do_call(&c));
+	valid_call(&c, SEND_BATCH, self);
+	c.batch.wait.mode = MBUF_WAIT_UNTIL;
+	c.batch.min = 1;
+	EXPECT_EQ(-ETIMEDOUT, do_call(&c));
+	EXPECT_EQ(1, get_info(self->rfd).depth);
+	EXPECT_EQ(1, get_info(self->rfd).sent);
+	EXPECT_EQ(0, get_info(self->rfd).send_waiters);
+
+	/* EPIPE. */
+	close_fd(&self->rfd);
+	SEND_FAILS(EPIPE, (void)m);
+	close_fd(&self->sfd);
+
+	/* Priorities out of range. */
+	make_queue(1, 16, MBUF_QUEUE_PRIO);
+	before = get_state(self);
+	SEND_FAILS(EINVAL, m->prio = prio_max + 1);
+	SEND_FAILS(EINVAL, m->prio = UINT32_MAX);
+	EXPECT_UNCHANGED(before);
+	close_fd(&self->rfd);
+	close_fd(&self->sfd);
+
+	/* ENOBUFS. */
+	make_queue(1, 16, MBUF_QUEUE_PRIO | MBUF_QUEUE_OVERWRITE);
+	valid_call(&c, SEND, self);
+	c.xfer.msg.prio = 1;
+	ASSERT_EQ(0, do_call(&c));
+	SEND_FAILS(ENOBUFS, (void)m);
+	EXPECT_EQ(2, get_info(self->rfd).refused);
+	EXPECT_EQ(1, get_info(self->rfd).depth);
+	EXPECT_EQ(0, get_info(self->rfd).dropped);
+#undef SEND_FAILS
+}
+
+TEST_F(queue, recv_errors)
+{
+	struct mbuf_msg was;
+	struct state before;
+	struct call c;
+
+	make_queue(2, 16, 0);
+	/* EAGAIN and ETIMEDOUT. */
+	before = get_state(self);
+	valid_call(&c, RECV, self);
+	EXPECT_EQ(-EAGAIN, do_call(&c));
+	valid_call(&c, RECV_BATCH, self);
+	EXPECT_EQ(-EAGAIN, do_call(&c));
+	EXPECT_UNCHANGED(before);
+	valid_call(&c, RECV, self);
+	c.xfer.wait.mode = MBUF_WAIT_UNTIL;
+	EXPECT_EQ(-ETIMEDOUT, do_call(&c));
+	valid_call(&c, RECV_BATCH, self);
+	c.batch.wait.mode = MBUF_WAIT_UNTIL;
+	c.batch.min = 1;
+	EXPECT_EQ(-ETIMEDOUT, do_call(&c));
+	EXPECT_EQ(0, get_info(self->rfd).recv_waiters);
+
+	/* EMSGSIZE sets len, and nothing else. */
+	feed(self, RECV);
+	before = get_state(self);
+	valid_call(&c, RECV, self);
+	c.xfer.msg.len = 2;
+	was = c.xfer.msg;
+	EXPECT_EQ(-EMSGSIZE, xioctl(c.fd, MBUF_IOC_RECV, &c.xfer));
+	EXPECT_EQ(3, c.xfer.msg.len);
+	was.len = 3;
+	EXPECT_EQ(0, memcmp(&was, &c.xfer.msg, sizeof(was)));
+	valid_call(&c, RECV_BATCH, self);
+	c.msgs[0].len = 0;
+	was = c.msgs[0];
+	EXPECT_EQ(-EMSGSIZE, xioctl(c.fd, MBUF_IOC_RECV_BATCH, &c.batch));
+	EXPECT_EQ(3, c.msgs[0].len);
+	was.len = 3;
+	EXPECT_EQ(0, memcmp(&was, &c.msgs[0], sizeof(was)));
+	EXPECT_EQ(16, c.msgs[1].len);
+
+	/* EFAULT: the payload. */
+	valid_call(&c, RECV, self);
+	c.xfer.msg.buf = 4096;
+	EXPECT_EQ(-EFAULT, do_call(&c));
+	valid_call(&c, RECV_BATCH, self);
+	c.msgs[0].buf = 4096;
+	EXPECT_EQ(-EFAULT, do_call(&c));
+	EXPECT_UNCHANGED(before);
+	undo_call(&c, self);
+
+	/* EPIPE. */
+	close_fd(&self->sfd);
+	valid_call(&c, RECV, self);
+	EXPECT_EQ(-EPIPE, do_call(&c));
+	valid_call(&c, RECV_BATCH, self);
+	EXPECT_EQ(-EPIPE, do_call(&c));
+}
+
+/* A call in a thread, to be interrupted. */
+struct sleeper {
+	struct call c;
+	long ret;
+};
+
+static void *sleeper_main(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->ret = do_call(&s->c);
+	return NULL;
+}
+
+TEST_F(queue, interrupted)
+{
+	pthread_t thread;
+	struct sleeper s;
+	enum which w;
+
+	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
+	make_queue(2, 16, 0);
+	for (w = SEND; w <= RECV_BATCH; w++) {
+		bool sends = w == SEND || w == SEND_BATCH;
+
+		if (sends)
+			feed(self, RECV);
+		valid_call(&s.c, w, self);
+		call_wait(&s.c)->mode = MBUF_WAIT_FOREVER;
+		if (s.c.which >= SEND_BATCH)
+			s.c.batch.min = 1;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, sleeper_main, &s));
+		ASSERT_SLEEPERS(self->rfd, !sends, sends);
+		ASSERT_EQ(0, pthread_kill(thread, SIGUSR1));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(-EINTR, s.ret) {
+			TH_LOG("%s", cmds[w].name);
+		}
+		EXPECT_EQ(sends ? 2 : 0, get_info(self->rfd).depth);
+		EXPECT_EQ(0, get_info(self->rfd).send_waiters);
+		EXPECT_EQ(0, get_info(self->rfd).recv_waiters);
+		undo_call(&s.c, self);
+	}
+}
+
+#ifdef __x86_64__
+/*
+ * The 32-bit entry, as a 32-bit program uses it. All that the arguments point
+ * to has to be below 4 GiB.
+ */
+#define COMPAT_READ	3
+#define COMPAT_WRITE	4
+#define COMPAT_GETPID	20
+#define COMPAT_IOCTL	54
+#define COMPAT_READV	145
+#define COMPAT_WRITEV	146
+
+static long compat_call(int nr, uint32_t a, uint32_t b, uint32_t c)
+{
+	int ret;
+
+	asm volatile("int $0x80"
+		     : "=a" (ret)
+		     : "a" (nr), "b" (a), "c" (b), "d" (c)
+		     : "memory", "r8", "r9", "r10", "r11");
+	return ret;
+}
+
+static int compat_probe(void *arg)
+{
+	(void)arg;
+	return compat_call(COMPAT_GETPID, 0, 0, 0) == getpid() ? 0 : 1;
+}
+
+static uint32_t low(const void *p)
+{
+	return (uint32_t)(uintptr_t)p;
+}
+
+static long compat_do(struct call *c)
+{
+	return compat_call(COMPAT_IOCTL, (uint32_t)c->fd,
+			   (uint32_t)cmds[c->which].cmd, low(&c->target));
+}
+
+TEST_F(queue, compat)
+{
+	struct {
+		uint32_t base, len;
+	} *iov;
+	struct call *c;
+	enum which w;
+	char *buf;
+	int ret;
+
+	ret = reap(spawn(compat_probe, NULL));
+	if (ret)
+		SKIP(return, "no 32-bit system calls here (CONFIG_IA32_EMULATION)");
+
+	c = mmap(NULL, 2 * page_size(), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	ASSERT_NE(MAP_FAILED, c);
+	buf = (char *)c + page_size();
+	iov = (void *)(buf + 64);
+
+	make_queue(4, 16, 0);
+	FOR_EACH_CMD(w) {
+		feed(self, w);
+		valid_call(c, w, self);
+		EXPECT_EQ(call_success(w), compat_do(c)) {
+			TH_LOG("%s", cmds[w].name);
+		}
+		switch (w) {
+		case QUERY:
+			/* Up to what this test has made itself. */
+			EXPECT_EQ(0, memcmp(&c->query, &self->q,
+					    offsetof(struct mbuf_query,
+						     objects)));
+			EXPECT_EQ(self->q.objects.used + 1,
+				  c->query.objects.used);
+			break;
+		case CREATE:
+			EXPECT_EQ(c->create.id, get_info(c->create.recv.fd).id);
+			break;
+		case RECV:
+			EXPECT_EQ(3, c->xfer.msg.len);
+			EXPECT_EQ(0, memcmp(c->buf[0], "xyzaaa", 6));
+			break;
+		case RECV_BATCH:
+			EXPECT_EQ(3, c->msgs[1].len);
+			EXPECT_EQ(0, memcmp(c->buf[1], "xyzaaa", 6));
+			break;
+		case SEND:
+			EXPECT_NE(0, c->xfer.msg.seq);
+			EXPECT_EQ(3, mbuf_recv(self->rfd, buf, 16, MBUF_NOW));
+			EXPECT_EQ(0, memcmp(buf, "aaa", 3));
+			break;
+		case INFO:
+			EXPECT_EQ(4, c->info.slots);
+			break;
+		default:
+			break;
+		}
+		undo_call(c, self);
+
+		/* Errors, too. */
+		valid_call(c, w, self);
+		c->target = 1;
+		EXPECT_EQ(-EOPNOTSUPP, compat_do(c));
+		valid_call(c, w, self);
+		EXPECT_EQ(-EFAULT, compat_call(COMPAT_IOCTL, (uint32_t)c->fd,
+					       (uint32_t)cmds[w].cmd, 0));
+		EXPECT_EQ(-EFAULT, compat_call(COMPAT_IOCTL, (uint32_t)c->fd,
+					       (uint32_t)cmds[w].cmd,
+					       0xfffff000));
+		EXPECT_EQ(-ENOTTY, compat_call(COMPAT_IOCTL, (uint32_t)c->fd,
+					       _IOC(_IOC_READ | _IOC_WRITE,
+						    MBUF_IOC_TYPE, 0x0f, 8),
+					       low(c)));
+	}
+
+	/* A pointer that does not fit into 32 bits was never one of theirs. */
+	memcpy(buf, "hello", 5);
+	EXPECT_EQ(5, compat_call(COMPAT_WRITE, (uint32_t)self->sfd, low(buf),
+				 5));
+	memset(buf, 0, 16);
+	EXPECT_EQ(5, compat_call(COMPAT_READ, (uint32_t)self->rfd, low(buf),
+				 16));
+	EXPECT_EQ(0, memcmp(buf, "hello", 5));
+	EXPECT_EQ(-EFAULT, compat_call(COMPAT_WRITE, (uint32_t)self->sfd, 0,
+				       5));
+
+	iov[0].base = low(buf);
+	iov[0].len = 2;
+	iov[1].base = low(buf + 2);
+	iov[1].len = 3;
+	EXPECT_EQ(5, compat_call(COMPAT_WRITEV, (uint32_t)self->sfd, low(iov),
+				 2));
+	memset(buf, 0, 16);
+	EXPECT_EQ(5, compat_call(COMPAT_READV, (uint32_t)self->rfd, low(iov),
+				 2));
+	EXPECT_EQ(0, memcmp(buf, "hello", 5));
+	munmap(c, 2 * page_size());
+}
+#else
+TEST_F(queue, compat)
+{
+	SKIP(return, "a test for x86-64 only");
+}
+#endif
+
+TEST_HARNESS_MAIN
