@@ -10,6 +10,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "object.h"
+#include "quota.h"
 #include "session.h"
 
 static struct miscdevice mbuf_device = {
@@ -22,6 +23,7 @@ static struct miscdevice mbuf_device = {
 static int __init mbuf_init(void)
 {
 	mbuf_object_init();
+	mbuf_quota_init();
 	return misc_register(&mbuf_device);
 }
 

@@ -31,6 +31,8 @@ int mbuf_fd_prepare(struct mbuf_fd *p, const char *name,
 		return PTR_ERR(p->file);
 	}
 
+	/* No position: no lseek() and no pread(). Never fails. */
+	stream_open(file_inode(p->file), p->file);
 	/* io_uring: try without sleeping first, then poll. */
 	p->file->f_mode |= FMODE_NOWAIT;
 	return 0;

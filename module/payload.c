@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/cred.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -8,14 +9,13 @@
 
 /* Slots are allocated in pieces of this size; order 3 is not costly. */
 #define CHUNK_BYTES	(8 * PAGE_SIZE)
-/* Slots that were allocated by themselves and are kept for the next time. */
-#define SPARES_KEPT	8
 
 /*
- * User-sized requests: fail instead of calling the OOM killer or filling the
- * log, and charge the memory cgroup.
+ * User-sized requests: fail instead of filling the log or, where the pages have
+ * to be contiguous, calling the OOM killer, and charge the memory cgroup.
  */
-#define GFP_PAYLOAD	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+#define GFP_PAGES	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+#define GFP_PAYLOAD	(GFP_PAGES | __GFP_RETRY_MAYFAIL)
 
 bool mbuf_uaddr_get_iter(const struct mbuf_uaddr *u, void *dst, size_t n)
 {
@@ -75,6 +75,14 @@ static size_t item_bytes(size_t len)
 	return sizeof(struct mbuf_item) + len;
 }
 
+/* What is charged for a message of its own: about what allocating it takes. */
+static size_t item_charge(size_t len)
+{
+	if (len <= MBUF_INLINE_MAX)
+		return roundup_pow_of_two(item_bytes(len));
+	return sizeof(struct mbuf_item) + PAGE_ALIGN(len);
+}
+
 /* Large payload has its own pages, or the item in front would spill it. */
 static struct mbuf_item *item_alloc(size_t len)
 {
@@ -90,7 +98,7 @@ static struct mbuf_item *item_alloc(size_t len)
 	item = kmalloc(sizeof(*item), GFP_PAYLOAD);
 	if (!item)
 		return NULL;
-	item->data = kvmalloc(len, GFP_PAYLOAD);
+	item->data = kvmalloc(len, GFP_PAGES);
 	if (!item->data) {
 		kfree(item);
 		return NULL;
@@ -118,7 +126,7 @@ struct mbuf_item *mbuf_item_new(size_t len)
 	if (!payer)
 		return ERR_PTR(-ENOMEM);
 
-	charge.n[MBUF_RES_INFLIGHT] = item_bytes(len);
+	charge.n[MBUF_RES_INFLIGHT] = item_charge(len);
 	err = mbuf_charge(payer, &charge);
 	if (err)
 		goto put;
@@ -169,8 +177,9 @@ void mbuf_item_stamp(struct mbuf_item *item)
 }
 
 /**
- * mbuf_item_free() - free a message that is not one of an object's slots
- * @item: the message, may be NULL
+ * mbuf_item_free() - free a message
+ * @item: the message, in no list; may be NULL. If it is part of a chunk of
+ *	slots, that stays, and only what the message refers to goes
  *
  * Context: may sleep.
  */
@@ -179,16 +188,35 @@ void mbuf_item_free(struct mbuf_item *item)
 	if (!item)
 		return;
 	mbuf_item_drop_creds(item);
+	if (item->kind == MBUF_ITEM_SLOT)
+		return;
 	if (item->kind == MBUF_ITEM_OWN) {
 		struct mbuf_charge charge = { };
 
-		charge.n[MBUF_RES_INFLIGHT] = item_bytes(item->len);
+		charge.n[MBUF_RES_INFLIGHT] = item_charge(item->len);
 		mbuf_uncharge(item->payer, &charge);
 		mbuf_account_put(item->payer);
 		if (item->len > MBUF_INLINE_MAX)
 			kvfree(item->data);
 	}
 	kfree(item);
+}
+
+/**
+ * mbuf_item_free_all() - free messages
+ * @list: the first, linked through next; may be NULL
+ *
+ * Context: may sleep.
+ */
+void mbuf_item_free_all(struct mbuf_item *list)
+{
+	while (list) {
+		struct mbuf_item *item = list;
+
+		list = item->next;
+		mbuf_item_free(item);
+		cond_resched();
+	}
 }
 
 static unsigned int slot_bytes(unsigned int size)
@@ -201,6 +229,12 @@ static unsigned int slots_per_chunk(unsigned int size)
 	return max_t(unsigned int, 1, CHUNK_BYTES / slot_bytes(size));
 }
 
+/* Memory that a chunk of @n slots takes; the allocator rounds. */
+static size_t chunk_bytes(unsigned int n, unsigned int size)
+{
+	return roundup_pow_of_two(n * slot_bytes(size));
+}
+
 /**
  * mbuf_slots_bytes() - memory that slots take
  * @nr: how many messages the object holds
@@ -210,10 +244,13 @@ static unsigned int slots_per_chunk(unsigned int size)
  */
 u64 mbuf_slots_bytes(unsigned int nr, unsigned int size)
 {
-	u64 slots = (u64)nr + 1;
+	unsigned int per_chunk = slots_per_chunk(size), slots = nr + 1;
+	u64 bytes = DIV_ROUND_UP(slots, per_chunk) * sizeof(void *);
 
-	return slots * slot_bytes(size) +
-	       DIV_ROUND_UP_ULL(slots, slots_per_chunk(size)) * sizeof(void *);
+	bytes += (u64)(slots / per_chunk) * chunk_bytes(per_chunk, size);
+	if (slots % per_chunk)
+		bytes += chunk_bytes(slots % per_chunk, size);
+	return bytes;
 }
 
 /**
@@ -235,7 +272,7 @@ int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size)
 	s->size = size;
 	s->nr_chunks = 0;
 	s->chunks = kvcalloc(DIV_ROUND_UP(left, per_chunk), sizeof(*s->chunks),
-			     GFP_PAYLOAD);
+			     GFP_PAGES);
 	if (!s->chunks)
 		return -ENOMEM;
 
@@ -316,8 +353,8 @@ struct mbuf_item *mbuf_slots_give_slow(struct mbuf_slots *s,
 	if (item->kind == MBUF_ITEM_OWN)
 		return item;
 	mbuf_item_drop_creds(item);
-	if (item->kind == MBUF_ITEM_SPARE &&
-	    s->nr_free >= s->nr_keep + SPARES_KEPT)
+	/* What is kept has been charged: no more than there was at first. */
+	if (item->kind == MBUF_ITEM_SPARE && s->nr_free > s->nr_keep)
 		return item;
 	item->next = s->free;
 	s->free = item;

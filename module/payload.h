@@ -35,6 +35,13 @@
 /* Messages up to this size live in slots. */
 #define MBUF_INLINE_MAX	4096
 
+/*
+ * How often a page may be found missing again right after it was faulted in.
+ * There are architectures and stable kernels on which faulting in reports
+ * success for memory that cannot be copied to; then this ends it.
+ */
+#define MBUF_FAULTS_MAX	64
+
 /**
  * struct mbuf_uaddr - where payload comes from or goes to in user space
  * @ptr: the address, if @iter is NULL
@@ -117,6 +124,7 @@ struct mbuf_item *mbuf_item_new(size_t len);
 int mbuf_item_load(struct mbuf_item *item, const struct mbuf_uaddr *u);
 void mbuf_item_stamp(struct mbuf_item *item);
 void mbuf_item_free(struct mbuf_item *item);
+void mbuf_item_free_all(struct mbuf_item *list);
 
 u64 mbuf_slots_bytes(unsigned int nr, unsigned int size);
 int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size);
@@ -151,8 +159,9 @@ static __always_inline bool mbuf_unaligned_ok(const void __user *ptr)
 static __always_inline bool mbuf_get_small(void *dst, const void __user *src,
 					   size_t n)
 {
+	/* An address that is not used need not be one. */
 	if (!user_read_access_begin(src, n))
-		return false;
+		return !n;
 	for (; n >= 4 * sizeof(u64); n -= 4 * sizeof(u64)) {
 		unsafe_get_user(((u64 *)dst)[0], (u64 __user *)src, fault);
 		unsafe_get_user(((u64 *)dst)[1], (u64 __user *)src + 1, fault);
@@ -201,7 +210,7 @@ static __always_inline bool mbuf_put_small(void __user *dst, const void *src,
 					   size_t n)
 {
 	if (!user_write_access_begin(dst, n))
-		return false;
+		return !n;
 	for (; n >= 4 * sizeof(u64); n -= 4 * sizeof(u64)) {
 		unsafe_put_user(((u64 *)src)[0], (u64 __user *)dst, fault);
 		unsafe_put_user(((u64 *)src)[1], (u64 __user *)dst + 1, fault);
@@ -295,17 +304,22 @@ static inline void mbuf_fifo_append(struct mbuf_fifo *f, struct mbuf_item *item)
 }
 
 /**
- * mbuf_fifo_prepend() - add a message at the front
- * @f: the list
+ * mbuf_fifo_insert() - put a message back where its sequence number belongs
+ * @f: the list, in order of sequence numbers
  * @item: the message
+ *
+ * That is at the front but for others that were put back.
  */
-static inline void mbuf_fifo_prepend(struct mbuf_fifo *f,
-				     struct mbuf_item *item)
+static inline void mbuf_fifo_insert(struct mbuf_fifo *f, struct mbuf_item *item)
 {
-	if (!f->head)
+	struct mbuf_item **at = &f->head;
+
+	while (*at && (*at)->seq < item->seq)
+		at = &(*at)->next;
+	item->next = *at;
+	if (!*at)
 		f->tail = item;
-	item->next = f->head;
-	f->head = item;
+	*at = item;
 }
 
 /**

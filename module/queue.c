@@ -105,16 +105,7 @@ static void queue_drain(struct mbuf_queue *q)
 	unsigned int i;
 
 	for (i = 0; i < queue_levels(q->flags); i++) {
-		struct mbuf_item *item, *next;
-
-		for (item = q->level[i].queued.head; item; item = next) {
-			next = item->next;
-			if (item->kind == MBUF_ITEM_SLOT)
-				mbuf_item_drop_creds(item);
-			else
-				mbuf_item_free(item);
-			cond_resched();
-		}
+		mbuf_item_free_all(q->level[i].queued.head);
 		q->level[i].queued.head = NULL;
 	}
 }
@@ -368,7 +359,7 @@ void __mbuf_effects(struct mbuf_queue *q, struct mbuf_effects *fx)
 	if (fx->poll_out)
 		wake_up_interruptible_poll(&q->poll_out,
 					   EPOLLOUT | EPOLLWRNORM);
-	mbuf_item_free(fx->garbage);
+	mbuf_item_free_all(fx->garbage);
 }
 
 /* ioctls */
@@ -387,7 +378,7 @@ static int queue_send_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	err = mbuf_msg_check(q, msg);
 	if (err)
 		return err;
-	err = mbuf_msg_uaddr(&u, msg);
+	err = mbuf_uaddr_set(&u, msg->buf, msg->len);
 	return err ?: mbuf_queue_send(q, &u, &how, seq);
 }
 
@@ -403,7 +394,7 @@ static int queue_recv_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	ssize_t ret;
 	int err;
 
-	err = mbuf_msg_uaddr(&u, msg);
+	err = mbuf_uaddr_set(&u, msg->buf, msg->len);
 	if (err)
 		return err;
 	ret = mbuf_queue_recv(q, &u, &how);
@@ -534,7 +525,7 @@ static long queue_ioctl_batch(struct file *file, void __user *arg, size_t size,
 		elem += b.stride;
 		cond_resched();
 	}
-	return done ?: err;
+	return done ? (long)done : err;
 }
 
 static void queue_snapshot(struct mbuf_queue *q, struct mbuf_queue_info *info)
@@ -651,5 +642,4 @@ static const struct file_operations queue_fops = {
 	.unlocked_ioctl	= queue_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.show_fdinfo	= queue_show_fdinfo,
-	.llseek		= noop_llseek,
 };

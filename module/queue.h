@@ -35,11 +35,11 @@
  * overtake it; and whether a call would block follows from depth alone.
  *
  * A message handed to a waiting receiver has left the queue. If that receiver
- * then cannot take it (its buffer is no memory, or it is killed), the message
- * goes back to the head of the queue, if need be above @slots, and is handed
+ * then cannot take it (its buffer is too small or no memory, or it is killed),
+ * the message goes back where it was in the queue, if need be above @slots, or
  * to the next receiver in line. Likewise for messages that are too large to be
- * copied under the lock. That is the only way in which order can bend, and
- * only among receivers that run at the same time.
+ * copied under the lock. So order can bend among receivers that run while one
+ * of them fails, and one of them may see the end before the message is back.
  *
  * Locking. One spinlock, below which only waitqueue locks of pollers would be
  * allowed; in fact those are taken after it is dropped. Payload is copied

@@ -14,6 +14,9 @@
 #include "queue.h"
 #include "wait.h"
 
+/* Payload that a burst of a batch may copy before it lets go of the lock. */
+#define MBUF_BURST_BYTES	4096
+
 /**
  * struct mbuf_level - one priority of a queue
  * @queued: messages in the queue
@@ -90,7 +93,7 @@ struct mbuf_queue {
  * @wake: a task whose wait has ended, from mbuf_waiter_finish()
  * @poll_in: pollers of receive rights have to look
  * @poll_out: pollers of send rights have to look
- * @garbage: a message to be freed
+ * @garbage: messages to be freed
  *
  * One call ends the wait of one task at most: a message in serves one
  * receiver, a message out lets one sender in.
@@ -120,6 +123,7 @@ int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		    const struct mbuf_send_how *how, u64 *seq);
 ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 			const struct mbuf_recv_how *how);
+void mbuf_queue_overwrite(struct mbuf_queue *q, struct mbuf_effects *fx);
 u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 			  const struct mbuf_msg __user *elem, u32 nr);
 u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
@@ -157,20 +161,20 @@ static inline int mbuf_msg_check(const struct mbuf_queue *q,
 }
 
 /**
- * mbuf_msg_uaddr() - where is the payload of a message, or the room for it?
+ * mbuf_uaddr_set() - where is the payload of a message, or the room for it?
  * @u: result
- * @msg: the message
+ * @buf: the address, as the caller gave it
+ * @len: bytes
  *
  * Return: 0, or -EFAULT if that is no address. Whether it is one of user space
  * is found out when it is used.
  */
-static inline int mbuf_msg_uaddr(struct mbuf_uaddr *u,
-				 const struct mbuf_msg *msg)
+static inline int mbuf_uaddr_set(struct mbuf_uaddr *u, u64 buf, u32 len)
 {
-	u->ptr = u64_to_user_ptr(msg->buf);
+	u->ptr = u64_to_user_ptr(buf);
 	u->iter = NULL;
-	u->len = msg->len;
-	return unlikely((uintptr_t)msg->buf != msg->buf) ? -EFAULT : 0;
+	u->len = len;
+	return unlikely((uintptr_t)buf != buf) ? -EFAULT : 0;
 }
 
 /* Under the lock: does anybody poll, so that it has to be woken? */
@@ -199,6 +203,15 @@ static inline void queue_link(struct mbuf_queue *q, struct mbuf_item *item,
 		q->high_water = q->depth;
 }
 
+/* Link a message that has been in the queue before, where it was. */
+static inline void queue_link_back(struct mbuf_queue *q, struct mbuf_item *item)
+{
+	mbuf_fifo_insert(&q->level[item->prio].queued, item);
+	q->queued_map |= 1ULL << item->prio;
+	if (++q->depth > q->high_water)
+		q->high_water = q->depth;
+}
+
 static inline struct mbuf_item *queue_unlink(struct mbuf_queue *q,
 					     unsigned int prio)
 {
@@ -209,6 +222,17 @@ static inline struct mbuf_item *queue_unlink(struct mbuf_queue *q,
 		q->queued_map &= ~(1ULL << prio);
 	q->depth--;
 	return item;
+}
+
+/* @item, which is in no list, is no longer needed. */
+static inline void queue_discard(struct mbuf_queue *q, struct mbuf_item *item,
+				 struct mbuf_effects *fx)
+{
+	item = mbuf_slots_give(&q->mem, item);
+	if (unlikely(item)) {
+		item->next = fx->garbage;
+		fx->garbage = item;
+	}
 }
 
 /* Give @item, which is in no list, to the receiver that has waited longest. */

@@ -30,13 +30,14 @@ static __always_inline bool recv_put_msg(const struct mbuf_item *item,
 
 	if (unlikely(!user_write_access_begin(to, sizeof(*to))))
 		return false;
-	unsafe_put_user(item->len, &to->len, fault);
 	unsafe_put_user(msg.flags, &to->flags, fault);
 	unsafe_put_user(item->seq, &to->seq, fault);
 	unsafe_put_user((u32)item->prio, &to->prio, fault);
 	unsafe_put_user(msg.pid, &to->pid, fault);
 	unsafe_put_user(msg.uid, &to->uid, fault);
 	unsafe_put_user(msg.gid, &to->gid, fault);
+	/* Last, as it is an input too, and read again by who tries again. */
+	unsafe_put_user(item->len, &to->len, fault);
 	user_write_access_end();
 	return true;
 fault:
@@ -49,10 +50,10 @@ static __always_inline bool recv_put(const struct mbuf_item *item,
 				     const struct mbuf_uaddr *u,
 				     const struct mbuf_recv_how *how)
 {
-	/* An iterator moves on success, so the payload comes last. */
-	if (how->msg && unlikely(!recv_put_msg(item, how->msg)))
+	/* No iterator has moved if this fails: they come without @how->msg. */
+	if (unlikely(!mbuf_uaddr_put(u, item->data, item->len)))
 		return false;
-	return mbuf_uaddr_put(u, item->data, item->len);
+	return !how->msg || likely(recv_put_msg(item, how->msg));
 }
 
 /* After recv_put() has failed for a message of @len bytes. No locks held. */
@@ -112,6 +113,16 @@ static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 		q->parked_map &= ~(1ULL << prio);
 }
 
+/* A message has left a queue that was full. */
+static noinline void queue_not_full(struct mbuf_queue *q,
+				    struct mbuf_effects *fx)
+{
+	if (q->parked_map)
+		queue_admit(q, fx);
+	if (queue_has_room(q))
+		fx->poll_out = queue_polled(&q->poll_out);
+}
+
 /* Take out the next message, which is in level @prio. */
 static inline struct mbuf_item *queue_take(struct mbuf_queue *q,
 					   unsigned int prio,
@@ -121,16 +132,16 @@ static inline struct mbuf_item *queue_take(struct mbuf_queue *q,
 	struct mbuf_item *item = queue_unlink(q, prio);
 
 	q->received++;
-	if (unlikely(full)) {
-		if (q->parked_map)
-			queue_admit(q, fx);
-		if (queue_has_room(q))
-			fx->poll_out = queue_polled(&q->poll_out);
-	}
+	if (unlikely(full))
+		queue_not_full(q, fx);
 	return item;
 }
 
-/* Put back a message that the caller took and could not deliver. */
+/*
+ * Put back a message that the caller took and could not deliver. It may be
+ * above @slots then, which senders that wait or are refused do not notice; but
+ * where senders overwrite, it is subject to that, as if it had never left.
+ */
 static void queue_put_back(struct mbuf_queue *q, struct mbuf_item *item)
 {
 	struct mbuf_effects fx = { };
@@ -140,9 +151,9 @@ static void queue_put_back(struct mbuf_queue *q, struct mbuf_item *item)
 	if (!list_empty(&q->receivers)) {
 		queue_hand_over(q, item, &fx);
 	} else {
-		mbuf_fifo_prepend(&q->level[item->prio].queued, item);
-		q->queued_map |= 1ULL << item->prio;
-		q->depth++;
+		queue_link_back(q, item);
+		if (q->depth > q->slots && q->flags & MBUF_QUEUE_OVERWRITE)
+			mbuf_queue_overwrite(q, &fx);
 		fx.poll_in = queue_polled(&q->poll_in);
 	}
 	spin_unlock(&q->lock);
@@ -272,45 +283,42 @@ static __always_inline int queue_try_recv(struct mbuf_queue *q,
 		return -EFAULT;
 
 	queue_take(q, prio, fx);
-	fx->garbage = mbuf_slots_give(&q->mem, item);
+	queue_discard(q, item, fx);
 	return 0;
 }
 
-/* The queue is empty, or its next message is large. Takes the lock. */
-static ssize_t queue_recv_slow(struct mbuf_queue *q, const struct mbuf_uaddr *u,
-			       const struct mbuf_recv_how *how)
+/*
+ * The queue is empty, or its next message is large. On entry the lock is held;
+ * on return it is not. Consumes @spare, unless it returns -ENOBUFS: then a
+ * spare has to be brought.
+ */
+static noinline ssize_t queue_recv_slow(struct mbuf_queue *q,
+					const struct mbuf_uaddr *u,
+					const struct mbuf_recv_how *how,
+					struct mbuf_item *spare)
+	__releases(&q->lock)
 {
-	struct mbuf_item *item, *spare = NULL;
-	struct mbuf_effects fx = { };
-	unsigned int prio;
-	ssize_t ret;
+	ssize_t ret = -EAGAIN;
 
-again:
-	spin_lock(&q->lock);
 	if (q->queued_map) {
-		prio = fls64(q->queued_map) - 1;
-		item = queue_take(q, prio, &fx);
+		struct mbuf_effects fx = { };
+		struct mbuf_item *item;
+
+		item = queue_take(q, fls64(q->queued_map) - 1, &fx);
 		spin_unlock(&q->lock);
 		mbuf_effects(q, &fx);
 		return queue_deliver(q, item, spare, u, how);
 	}
-	ret = -EPIPE;
-	if (!q->nr_send)
-		goto unlock;
-	ret = -EAGAIN;
-	if (how->deadline->mode == MBUF_WAIT_NOW)
-		goto unlock;
-	if (!spare)
-		spare = mbuf_slots_take_spare(&q->mem);
-	if (spare)
-		return queue_wait(q, spare, u, how);
-	spin_unlock(&q->lock);
-	spare = mbuf_slots_new_spare(&q->mem);
-	if (!spare)
-		return -ENOMEM;
-	goto again;
 
-unlock:
+	if (!q->nr_send) {
+		ret = -EPIPE;
+	} else if (how->deadline->mode != MBUF_WAIT_NOW) {
+		if (!spare)
+			spare = mbuf_slots_take_spare(&q->mem);
+		if (spare)
+			return queue_wait(q, spare, u, how);
+		ret = -ENOBUFS;
+	}
 	spin_unlock(&q->lock);
 	queue_give_slots(q, spare, NULL);
 	return ret;
@@ -330,31 +338,65 @@ unlock:
 ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 			const struct mbuf_recv_how *how)
 {
-	int err;
+	struct mbuf_item *spare = NULL;
+	unsigned int faults = 0;
+	ssize_t ret;
 
-	do {
+	for (;;) {
 		struct mbuf_effects fx = { };
 		u32 len;
+		int err;
 
 		spin_lock(&q->lock);
 		pagefault_disable();
 		err = queue_try_recv(q, u, how, &len, &fx);
 		pagefault_enable();
+		if (unlikely(err == -EAGAIN || err == -EFBIG)) {
+			ret = queue_recv_slow(q, u, how, spare);
+			if (ret != -ENOBUFS)
+				return ret;
+			spare = mbuf_slots_new_spare(&q->mem);
+			if (!spare)
+				return -ENOMEM;
+			continue;
+		}
 		spin_unlock(&q->lock);
+
 		if (likely(!err)) {
 			mbuf_effects(q, &fx);
-			return len;
+			ret = len;
+			break;
 		}
-		if (err == -EAGAIN || err == -EFBIG)
-			return queue_recv_slow(q, u, how);
-		if (err != -EFAULT) {
-			if (err == -EMSGSIZE)
-				recv_say_len(how, len);
-			return err;
-		}
-		err = recv_fault_in(u, how, len);
-	} while (!err);
-	return err;
+		ret = err;
+		if (err == -EMSGSIZE)
+			recv_say_len(how, len);
+		if (err != -EFAULT || ++faults > MBUF_FAULTS_MAX)
+			break;
+		ret = recv_fault_in(u, how, len);
+		if (ret)
+			break;
+	}
+	if (unlikely(spare))
+		queue_give_slots(q, spare, NULL);
+	return ret;
+}
+
+/* Fetch where the room for a message is. With page faults disabled. */
+static __always_inline bool recv_get_room(struct mbuf_uaddr *u,
+					  const struct mbuf_msg __user *from)
+{
+	u64 buf;
+	u32 len;
+
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return false;
+	unsafe_get_user(buf, &from->buf, fault);
+	unsafe_get_user(len, &from->len, fault);
+	user_read_access_end();
+	return !mbuf_uaddr_set(u, buf, len);
+fault:
+	user_read_access_end();
+	return false;
 }
 
 /**
@@ -374,16 +416,15 @@ u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 {
 	struct mbuf_effects fx = { };
 	struct mbuf_recv_how how = { };
-	struct mbuf_uaddr u = { };
-	struct mbuf_msg msg;
-	u32 done, len;
+	struct mbuf_uaddr u;
+	u32 done, len, bytes = 0;
 
 	spin_lock(&q->lock);
 	pagefault_disable();
-	for (done = 0; done < nr && !fx.wake && !fx.garbage; done++, elem++) {
-		/* All that counts on input are the first two fields. */
-		if (!mbuf_get_small(&msg, elem, offsetof(struct mbuf_msg, flags)) ||
-		    mbuf_msg_uaddr(&u, &msg))
+	for (done = 0; done < nr; done++, elem++, bytes += len) {
+		if (unlikely(fx.wake || bytes > MBUF_BURST_BYTES))
+			break;
+		if (unlikely(!recv_get_room(&u, elem)))
 			break;
 		how.msg = elem;
 		if (queue_try_recv(q, &u, &how, &len, &fx))

@@ -11,13 +11,17 @@ static bool queue_refuses(struct mbuf_queue *q, u8 prio)
 	return true;
 }
 
-/* Make room in a full queue: drop the oldest of the lowest priority. */
-static void queue_overwrite(struct mbuf_queue *q, struct mbuf_effects *fx)
+/**
+ * mbuf_queue_overwrite() - drop the oldest message of the lowest priority
+ * @q: the queue, which is not empty
+ * @fx: effects
+ *
+ * Context: under the lock.
+ */
+void mbuf_queue_overwrite(struct mbuf_queue *q, struct mbuf_effects *fx)
 {
-	struct mbuf_item *victim = queue_unlink(q, __ffs64(q->queued_map));
-
 	q->dropped++;
-	fx->garbage = mbuf_slots_give(&q->mem, victim);
+	queue_discard(q, queue_unlink(q, __ffs64(q->queued_map)), fx);
 }
 
 static inline void queue_fill(struct mbuf_queue *q, struct mbuf_item *item,
@@ -110,7 +114,7 @@ static int queue_send_own(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 			err = -ENOBUFS;
 			if (queue_refuses(q, how->prio))
 				goto unlock;
-			queue_overwrite(q, &fx);
+			mbuf_queue_overwrite(q, &fx);
 		} else {
 			err = -EAGAIN;
 			if (how->deadline->mode == MBUF_WAIT_NOW)
@@ -187,7 +191,7 @@ static __always_inline int queue_try_send(struct mbuf_queue *q,
 		if (!mbuf_uaddr_get(u, item->data, u->len))
 			return -EFAULT;
 		mbuf_slots_take(&q->mem);
-		queue_overwrite(q, fx);
+		mbuf_queue_overwrite(q, fx);
 	} else {
 		item = mbuf_slots_peek(&q->mem);
 		if (unlikely(!mbuf_uaddr_get(u, item->data, u->len)))
@@ -217,6 +221,7 @@ static __always_inline int queue_try_send(struct mbuf_queue *q,
 int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		    const struct mbuf_send_how *how, u64 *seq)
 {
+	unsigned int faults = 0;
 	int err;
 
 	if (unlikely(u->len > q->max_msg))
@@ -241,7 +246,7 @@ int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		}
 		if (err == -EAGAIN && how->deadline->mode != MBUF_WAIT_NOW)
 			return queue_send_own(q, u, how, seq);
-		if (err != -EFAULT)
+		if (err != -EFAULT || ++faults > MBUF_FAULTS_MAX)
 			return err;
 		err = mbuf_uaddr_fault_in(u, u->len, false);
 	} while (!err);
@@ -282,15 +287,18 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 {
 	struct mbuf_effects fx = { };
 	struct mbuf_send_how how = { .stamp = q->flags & MBUF_QUEUE_CREDS };
-	struct mbuf_uaddr u = { };
+	struct mbuf_uaddr u;
 	struct mbuf_msg msg;
-	u32 done;
+	u32 done, bytes = 0;
 
 	spin_lock(&q->lock);
 	pagefault_disable();
-	for (done = 0; done < nr && !fx.wake && !fx.garbage; done++, elem++) {
+	for (done = 0; done < nr; done++, elem++, bytes += u.len) {
+		if (unlikely(fx.wake || bytes > MBUF_BURST_BYTES))
+			break;
 		if (!send_get_msg(&msg, elem) ||
-		    mbuf_msg_check(q, &msg) || mbuf_msg_uaddr(&u, &msg) ||
+		    mbuf_msg_check(q, &msg) ||
+		    mbuf_uaddr_set(&u, msg.buf, msg.len) ||
 		    u.len > q->mem.size)
 			break;
 		how.prio = msg.prio;

@@ -3,7 +3,10 @@
 #include <linux/capability.h>
 #include <linux/hashtable.h>
 #include <linux/module.h>
+#include <linux/random.h>
+#include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/siphash.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
@@ -11,8 +14,9 @@
 
 /**
  * struct mbuf_account - what one user in one user namespace has
- * @node: in the table; accounts_lock
- * @ref: references; drops to zero only under accounts_lock
+ * @node: in the table; changed under accounts_lock, read under RCU
+ * @rcu: to be freed
+ * @ref: references
  * @ns: the user namespace; holds a reference
  * @uid: the user
  * @parent: the account above, NULL in the initial namespace; holds a reference
@@ -20,6 +24,7 @@
  */
 struct mbuf_account {
 	struct hlist_node node;
+	struct rcu_head rcu;
 	refcount_t ref;
 	struct user_namespace *ns;
 	kuid_t uid;
@@ -29,6 +34,7 @@ struct mbuf_account {
 
 static DEFINE_SPINLOCK(accounts_lock);
 static DEFINE_HASHTABLE(accounts, 7);
+static siphash_key_t accounts_key __ro_after_init;
 
 static unsigned long limits[MBUF_RES_NR] = {
 	[MBUF_RES_OBJECTS] = 16384,
@@ -44,20 +50,25 @@ module_param_named(inflight_limit, limits[MBUF_RES_INFLIGHT], ulong, 0644);
 MODULE_PARM_DESC(inflight_limit,
 		 "Bytes of large and waiting messages that a user may have in flight");
 
-static struct mbuf_account *account_find(struct user_namespace *ns, kuid_t uid,
-					 unsigned long key)
+/* Users choose their namespaces and ids, but not the chain they end up in. */
+static u32 account_hash(const struct user_namespace *ns, kuid_t uid)
+{
+	return siphash_2u64((unsigned long)ns, __kuid_val(uid), &accounts_key);
+}
+
+/* An account whose last reference has gone is in the table for a moment. */
+static struct mbuf_account *account_find(const struct user_namespace *ns,
+					 kuid_t uid, u32 hash)
 {
 	struct mbuf_account *acct;
 
-	lockdep_assert_held(&accounts_lock);
-
-	hash_for_each_possible(accounts, acct, node, key) {
-		if (acct->ns == ns && uid_eq(acct->uid, uid)) {
-			refcount_inc(&acct->ref);
-			return acct;
-		}
-	}
-	return NULL;
+	rcu_read_lock();
+	hash_for_each_possible_rcu(accounts, acct, node, hash)
+		if (acct->ns == ns && uid_eq(acct->uid, uid) &&
+		    refcount_inc_not_zero(&acct->ref))
+			break;
+	rcu_read_unlock();
+	return acct;
 }
 
 /* One level; consumes the reference to @parent, also on failure. */
@@ -65,12 +76,10 @@ static struct mbuf_account *account_get_one(struct user_namespace *ns,
 					    kuid_t uid,
 					    struct mbuf_account *parent)
 {
-	unsigned long key = (unsigned long)ns + __kuid_val(uid);
+	u32 hash = account_hash(ns, uid);
 	struct mbuf_account *acct, *fresh;
 
-	spin_lock(&accounts_lock);
-	acct = account_find(ns, uid, key);
-	spin_unlock(&accounts_lock);
+	acct = account_find(ns, uid, hash);
 	if (acct)
 		goto found;
 
@@ -85,9 +94,9 @@ static struct mbuf_account *account_get_one(struct user_namespace *ns,
 	fresh->parent = parent;
 
 	spin_lock(&accounts_lock);
-	acct = account_find(ns, uid, key);
+	acct = account_find(ns, uid, hash);
 	if (!acct)
-		hash_add(accounts, &fresh->node, key);
+		hash_add_rcu(accounts, &fresh->node, hash);
 	spin_unlock(&accounts_lock);
 	if (!acct)
 		return fresh;
@@ -126,17 +135,12 @@ static struct mbuf_account *account_get_ns(struct user_namespace *ns,
  */
 struct mbuf_account *mbuf_account_get(const struct cred *cred)
 {
+	struct user_namespace *ns = cred->user_ns;
 	struct mbuf_account *acct;
 
 	/* Nearly always it is there; then its parents are, too. */
-	spin_lock(&accounts_lock);
-	acct = account_find(cred->user_ns, cred->uid,
-			    (unsigned long)cred->user_ns +
-			    __kuid_val(cred->uid));
-	spin_unlock(&accounts_lock);
-	if (acct)
-		return acct;
-	return account_get_ns(cred->user_ns, cred->uid);
+	acct = account_find(ns, cred->uid, account_hash(ns, cred->uid));
+	return acct ?: account_get_ns(ns, cred->uid);
 }
 
 /**
@@ -154,24 +158,17 @@ void mbuf_account_hold(struct mbuf_account *acct)
  */
 void mbuf_account_put(struct mbuf_account *acct)
 {
-	while (acct) {
+	while (acct && refcount_dec_and_test(&acct->ref)) {
 		struct mbuf_account *parent = acct->parent;
 		int res;
 
-		/* As refcount_dec_and_lock(), which sparse does not follow. */
-		if (refcount_dec_not_one(&acct->ref))
-			return;
 		spin_lock(&accounts_lock);
-		if (!refcount_dec_and_test(&acct->ref)) {
-			spin_unlock(&accounts_lock);
-			return;
-		}
-		hash_del(&acct->node);
+		hash_del_rcu(&acct->node);
 		spin_unlock(&accounts_lock);
 		for (res = 0; res < MBUF_RES_NR; res++)
 			WARN_ON_ONCE(atomic_long_read(&acct->used[res]));
 		put_user_ns(acct->ns);
-		kfree(acct);
+		kfree_rcu(acct, rcu);
 		acct = parent;
 	}
 }
@@ -184,21 +181,31 @@ static void uncharge_level(struct mbuf_account *acct,
 			atomic_long_sub(c->n[nr], &acct->used[nr]);
 }
 
+static int charge_one(struct mbuf_account *acct, enum mbuf_resource res,
+		      unsigned long n)
+{
+	long used = atomic_long_read(&acct->used[res]);
+
+	/* Never above the limit for a moment: others would be refused. */
+	do {
+		if (used + n > READ_ONCE(limits[res]) &&
+		    !ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
+			return -EDQUOT;
+	} while (!atomic_long_try_cmpxchg(&acct->used[res], &used, used + n));
+	return 0;
+}
+
 /* Charges everything or nothing. */
 static int charge_level(struct mbuf_account *acct, const struct mbuf_charge *c)
 {
 	int res;
 
 	for (res = 0; res < MBUF_RES_NR; res++) {
-		long used;
+		int err = c->n[res] ? charge_one(acct, res, c->n[res]) : 0;
 
-		if (!c->n[res])
-			continue;
-		used = atomic_long_add_return(c->n[res], &acct->used[res]);
-		if (used > READ_ONCE(limits[res]) &&
-		    !capable(CAP_SYS_RESOURCE)) {
-			uncharge_level(acct, c, res + 1);
-			return -EDQUOT;
+		if (err) {
+			uncharge_level(acct, c, res);
+			return err;
 		}
 	}
 	return 0;
@@ -263,4 +270,12 @@ unsigned long mbuf_account_used(const struct mbuf_account *acct,
 unsigned long mbuf_account_limit(enum mbuf_resource res)
 {
 	return READ_ONCE(limits[res]);
+}
+
+/**
+ * mbuf_quota_init() - prepare for all of the above
+ */
+void __init mbuf_quota_init(void)
+{
+	get_random_bytes(&accounts_key, sizeof(accounts_key));
 }

@@ -18,9 +18,9 @@
  * Limits are module parameters, and the same for every account. What is
  * charged already stays when a limit is lowered.
  *
- * Locking: accounts_lock protects the table of accounts; the amounts are
- * atomics. An account lives as long as anybody holds a reference; each charge
- * is made by a holder.
+ * Locking: accounts_lock protects the table of accounts, which is searched
+ * under RCU; the amounts are atomics. An account lives as long as anybody holds
+ * a reference; each charge is made by a holder.
  */
 #ifndef _MBUF_QUOTA_H
 #define _MBUF_QUOTA_H
@@ -60,5 +60,7 @@ void mbuf_uncharge(struct mbuf_account *acct, const struct mbuf_charge *c);
 unsigned long mbuf_account_used(const struct mbuf_account *acct,
 				enum mbuf_resource res);
 unsigned long mbuf_account_limit(enum mbuf_resource res);
+
+void mbuf_quota_init(void);
 
 #endif /* _MBUF_QUOTA_H */

@@ -47,7 +47,7 @@ static int session_open(struct inode *inode, struct file *file)
 	s->id = mbuf_object_id();
 
 	file->private_data = s;
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);
 
 put:
 	mbuf_account_put(s->payer);
@@ -179,5 +179,4 @@ const struct file_operations mbuf_session_fops = {
 	.unlocked_ioctl	= session_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.show_fdinfo	= session_show_fdinfo,
-	.llseek		= noop_llseek,
 };

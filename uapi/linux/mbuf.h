@@ -161,13 +161,17 @@ struct mbuf_query {
  * read(2) receives and write(2) sends one message a call, as do readv, writev
  * and their io_uring forms. read() of a message larger than the buffer is
  * EMSGSIZE, and the message stays; write() of more than max_msg is EMSGSIZE.
- * With a size of 0 both are EINVAL.
+ * With a size of 0 read() and write() are EINVAL.
  *
  * When the last send right is closed, receivers get what is left and then
  * end-of-file: read() returns 0, RECV reports EPIPE. When the last receive
  * right is closed, the queue and all in it are gone at once and senders get
  * EPIPE, without a SIGPIPE. close() in another thread does not wake a call
  * that is asleep, as with pipes.
+ *
+ * A receiver that is killed before it has got its message, or whose buffer
+ * turns out to be no memory or too small, puts it back where it was. Another
+ * one can be told meanwhile that the queue is empty, or at its end.
  *
  * poll() of a receive right: POLLIN if there is a message; POLLHUP if no send
  * right is left (together with POLLIN until the last message is taken). Of a
