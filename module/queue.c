@@ -384,11 +384,12 @@ static int queue_send_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 
 static int queue_recv_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 			  struct mbuf_msg __user *out,
-			  const struct mbuf_deadline *deadline)
+			  const struct mbuf_deadline *deadline, bool say_len)
 {
 	const struct mbuf_recv_how how = {
 		.deadline = deadline,
 		.msg = out,
+		.say_len = say_len,
 	};
 	struct mbuf_uaddr u;
 	ssize_t ret;
@@ -461,7 +462,7 @@ static long queue_ioctl_recv(struct file *file, void __user *arg, size_t size)
 	if (err)
 		return err;
 	return queue_recv_msg(file->private_data, &x.msg, &uarg->msg,
-			      &deadline);
+			      &deadline, true);
 }
 
 static long queue_ioctl_batch(struct file *file, void __user *arg, size_t size,
@@ -518,7 +519,7 @@ static long queue_ioctl_batch(struct file *file, void __user *arg, size_t size,
 		if (send)
 			err = queue_send_msg(q, &msg, &deadline, &seq);
 		else
-			err = queue_recv_msg(q, &msg, elem, &deadline);
+			err = queue_recv_msg(q, &msg, elem, &deadline, !done);
 		if (err)
 			break;
 		done++;

@@ -117,6 +117,8 @@ struct mbuf_recv_how {
 	const struct mbuf_deadline *deadline;
 	/* Where the rest of the message goes; NULL for read(). */
 	struct mbuf_msg __user *msg;
+	/* With EMSGSIZE, msg->len says how much room is needed. */
+	bool say_len;
 };
 
 int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,

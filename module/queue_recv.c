@@ -87,7 +87,7 @@ static inline int recv_check(u32 len, const struct mbuf_uaddr *u,
 /* Say how much room the next message needs. EMSGSIZE stands if that fails. */
 static void recv_say_len(const struct mbuf_recv_how *how, u32 len)
 {
-	if (how->msg)
+	if (how->say_len)
 		put_user(len, &how->msg->len);
 }
 

@@ -367,9 +367,9 @@ struct mbuf_xfer {
  *
  * Returns how many messages moved, counted from the first element. The call
  * stops at the first one that cannot be moved; if that is the very first one,
- * it reports why (the errors of SEND and RECV). A deadline or a signal after
- * the first one returns the count as well. Elements not reached are not
- * touched, except that RECV_BATCH sets len of the first element with EMSGSIZE.
+ * it reports why (the errors of SEND and RECV; RECV_BATCH sets its len with
+ * EMSGSIZE). A deadline or a signal after the first one returns the count as
+ * well. Elements that did not move are not touched otherwise.
  */
 struct mbuf_batch {
 	__u64 target;
