@@ -69,7 +69,7 @@ demo: module examples ## stream a real file between two processes, in a guest
 	@vm/demo --kernel $(KERNEL)
 
 check: setup ## build and run every test; the last line counts them
-	@vm/check $(STEPS)
+	@vm/check $(if $(STEPS),build $(STEPS))
 
 bench: module bench-build ## measure beside pipe, mqueue, eventfd and others
 	@bench/run
@@ -83,12 +83,12 @@ style: module ## checkpatch, sparse, kernel-doc, shellcheck
 	@vm/style
 
 install: ## module for the running kernel, library, headers (DESTDIR, prefix)
-	@vm/kbuild --kdir $(KDIR) --install "$(DESTDIR)"
+	@vm/kbuild --kdir "$(KDIR)" --install "$(DESTDIR)"
 	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
 		DESTDIR=$(DESTDIR) install
 
 uninstall: ## undo install
-	@vm/kbuild --kdir $(KDIR) --uninstall "$(DESTDIR)"
+	@vm/kbuild --kdir "$(KDIR)" --uninstall "$(DESTDIR)"
 	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
 		DESTDIR=$(DESTDIR) uninstall
 

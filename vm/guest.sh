@@ -13,8 +13,11 @@ dir=$1
 # shellcheck source=/dev/null
 . "$dir/config"
 export TERM
-kver=$(uname -r)
-hostname mbuf
+# The machine whose files the vng lane shows may lack any of these.
+bb=$VM_BUSYBOX
+kver=$($bb uname -r)
+$bb hostname mbuf
+$bb ip link set lo up
 export HOME="${HOME:-/root}"
 ctl=/dev/ttyS2
 
@@ -31,9 +34,9 @@ note()
 # mounted TYPE PATH: mount TYPE there, unless it is so already.
 mounted()
 {
-	grep -q "^[^ ]* $2 $1 " /proc/mounts && return
+	$bb grep -q "^[^ ]* $2 $1 " /proc/mounts && return
 	mkdir -p "$2" 2>/dev/null
-	mount -t "$1" "$1" "$2" 2>/dev/null
+	$bb mount -t "$1" "$1" "$2" 2>/dev/null
 }
 
 # The last words: all output is drained, vm/run has heard the end.
@@ -41,11 +44,12 @@ finish()
 {
 	if [ "$VM_LANE" = initramfs ]; then
 		# Changing the line's settings waits until it is empty.
-		stty -F /dev/ttyS0 sane 2>/dev/null
+		$bb stty -F /dev/ttyS0 sane 2>/dev/null
 	fi
 	ctl end
 	wait "$listener"
-	exit 0
+	# Not left to virtme-init, which may find no poweroff.
+	$bb poweroff -f
 }
 
 fail()
@@ -63,7 +67,7 @@ done
 # A guest under emulation is slow; but who sleeps this long sleeps for good.
 echo 60 >/proc/sys/kernel/hung_task_timeout_secs 2>/dev/null
 
-stty -F "$ctl" raw -echo
+$bb stty -F "$ctl" raw -echo
 (
 	while read -r word; do
 		case $word in
@@ -86,11 +90,11 @@ note "start, $VM_LANE lane"
 
 while read -r m params; do
 	# shellcheck disable=SC2086 # several arguments
-	insmod "$dir/$m" $params || fail load "$m"
+	$bb insmod "$dir/$m" $params || fail load "$m"
 done <"$dir/modules"
 if [ -n "$VM_MBUF" ]; then
 	# shellcheck disable=SC2086 # several arguments
-	insmod "$dir/$VM_MBUF" $VM_MBUF_ARGS || fail load mbuf.ko
+	$bb insmod "$dir/$VM_MBUF" $VM_MBUF_ARGS || fail load mbuf.ko
 fi
 
 leaks=/sys/kernel/debug/kmemleak
@@ -108,7 +112,7 @@ cd "$VM_CWD" || cd /
 if [ -n "$VM_INTERACTIVE" ]; then
 	# A terminal of its own, apart from everything else.
 	shell=$dir/command
-	if ! grep -q "^exec " "$shell"; then
+	if ! $bb grep -q "^exec " "$shell"; then
 		for sh in /bin/bash /bin/sh; do
 			[ ! -x "$sh" ] || break
 		done
@@ -116,13 +120,13 @@ if [ -n "$VM_INTERACTIVE" ]; then
 	fi
 	{
 		# shellcheck disable=SC2086 # several words
-		stty sane $VM_SIZE
+		$bb stty sane $VM_SIZE
 		echo "Kernel $kver, $VM_LANE lane${VM_MBUF:+, mbuf is loaded}."
 		echo "exit or ^D leaves; ^] ends the guest at once."
-		setsid -c sh "$shell"
+		$bb setsid -c sh "$shell"
 	} <>/dev/ttyS3 >&0 2>&1
 	rc=$?
-	stty -F /dev/ttyS3 sane
+	$bb stty -F /dev/ttyS3 sane
 elif [ "$VM_LANE" = vng ]; then
 	# A virtio serial port can be opened only once, so /dev/stdout would be
 	# another one, out of step with this. A pipe can be opened at will.
@@ -147,14 +151,14 @@ if [ -w "$leaks" ]; then
 	echo scan >"$leaks"
 	if [ -s "$leaks" ]; then
 		cat "$leaks" >/dev/kmsg
-		ctl leak "$(grep -c '^unreferenced' "$leaks") objects leaked"
+		ctl leak "$($bb grep -c '^unreferenced' "$leaks") objects leaked"
 	fi
 fi
 
 if [ -n "$VM_MBUF" ] && [ -z "$VM_KEEP" ]; then
 	# The last close of a killed process may still be under way.
 	tries=0
-	until rmmod "$VM_MBUF_NAME" 2>/tmp/rmmod.err; do
+	until $bb rmmod "$VM_MBUF_NAME" 2>/tmp/rmmod.err; do
 		tries=$((tries + 1))
 		if [ "$tries" -ge 50 ]; then
 			ctl unload "$VM_MBUF_NAME: $(head -n 1 /tmp/rmmod.err)"
@@ -165,8 +169,8 @@ if [ -n "$VM_MBUF" ] && [ -z "$VM_KEEP" ]; then
 fi
 
 if [ -n "$VM_OUT" ]; then
-	(cd "$out" && tar cf /tmp/out.tar .)
-	ctl files "$(wc -c </tmp/out.tar)"
+	(cd "$out" && $bb tar czf /tmp/out.tar .)
+	ctl files "$($bb wc -c </tmp/out.tar)"
 	cat /tmp/out.tar >"$ctl"
 fi
 ctl exit "$rc"

@@ -231,52 +231,66 @@ pkg_depends()
 		sed 's/^ *//; s/[ (:].*//' | grep -E "^($3)\$" | sort -u || true
 }
 
-# pkg_fetch SUITE DIR PACKAGE[=VERSION]...: fetch .debs into DIR.
+# pkg_fetch SUITE DIR PACKAGE[=VERSION]...: fetch .debs into DIR, unless they
+# are there from an interrupted run.
 pkg_fetch()
 {
-	local suite=$1 dir=$2 p deb tmp pid last=$SECONDS total
+	local suite=$1 dir=$2 p name version size file tmp pid last=$SECONDS
 	shift 2
 
 	tmp=$dir/partial
-	rm -rf "$tmp"
-	mkdir -p "$tmp"
 	for p; do
-		total=$(in_suite "$suite" apt-cache show "$p" |
-			awk '$1 == "Size:" { print int($2 / 1048576 + 1); exit }')
-		say "  fetching $p (${total:-?} MiB)"
+		# What apt knows of it: of the first one, if there are several.
+		read -r name version size < <(in_suite "$suite" \
+			apt-cache show "$p" | awk '
+			$1 == "Package:" && !n { n = $2 }
+			$1 == "Version:" && !v { v = $2 }
+			$1 == "Size:" && !s { s = $2 }
+			END { print n, v, s }') || true
+		[[ $size ]] || die "$suite has no package $p"
+		for file in "$dir/${name}_${version//:/%3a}"_*.deb; do
+			[[ -f $file && $(stat -c %s "$file") == "$size" ]] &&
+				continue 2
+		done
+		size=$((size / 1048576 + 1))
+		say "  fetching $name $version ($size MiB)"
+		rm -rf "$tmp"
+		mkdir -p "$tmp"
 		(
 			cd "$tmp"
-			in_suite "$suite" apt-get -q download "$p"
+			in_suite "$suite" apt-get -q download "$name=$version"
 		) </dev/null >"$dir/fetch.log" 2>&1 &
 		pid=$!
 		while kill -0 "$pid" 2>/dev/null; do
 			sleep 0.1
 			if ((SECONDS - last >= 5)); then
 				last=$SECONDS
-				say "    $(du -sm "$tmp" | cut -f1) of $total MiB"
+				say "    $(du -sm "$tmp" | cut -f1) of $size MiB"
 			fi
 		done
 		if ! wait "$pid"; then
 			tail -n 5 "$dir/fetch.log" >&2
-			die "cannot fetch $p from $suite; run it again to resume"
+			die "cannot fetch $name from $suite; run it again to" \
+			    "continue"
 		fi
-		for deb in "$tmp"/*.deb; do
-			mv "$deb" "$dir/"
-		done
+		mv "$tmp"/*.deb "$dir/"
 	done
 	rm -rf "$tmp" "$dir/fetch.log"
 }
 
-# deb_of DIR PACKAGE: the file of a fetched package.
+# deb_of DIR PACKAGE: the file of a fetched package; the newest, should an
+# interrupted run have left another version.
 deb_of()
 {
-	local f
+	local f newest=
 
 	for f in "$1/$2"_*.deb; do
-		[[ -e $f ]] || die "$2 was not fetched into $1"
-		printf '%s\n' "$f"
-		return
+		if [[ -e $f && ( -z $newest || $f -nt $newest ) ]]; then
+			newest=$f
+		fi
 	done
+	[[ $newest ]] || die "$2 was not fetched into $1"
+	printf '%s\n' "$newest"
 }
 
 # Kernels ------------------------------------------------------------------

@@ -32,10 +32,11 @@ class Tap:
         line = line.rstrip()
         plan = PLAN.match(line)
         if plan:
-            self.planned = int(plan.group(1))
-            if plan.group(2) is not None and not self.planned:
+            # Several programs may have written one after the other.
+            self.planned = (self.planned or 0) + int(plan.group(1))
+            if plan.group(2) is not None and plan.group(1) == "0":
                 self.skipped.append((self.name, plan.group(2)))
-                self.planned = None
+                self.planned += 1
             return False
         run = RUN.match(line)
         if run:
