@@ -130,7 +130,7 @@ static void check_counter(void)
 			best = took;
 	}
 	if (best < 2 * turns || best > 2 * turns + turns / 100)
-		die("a loop of %u instructions was counted as %llu: run this under qemu with -icount shift=0",
+		die("%u instructions were counted as %llu: run under qemu -icount shift=0",
 		    2 * turns, (unsigned long long)best);
 }
 

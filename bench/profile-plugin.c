@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define on_insn		qemu_plugin_register_vcpu_insn_exec_cb
+#define count_insn	qemu_plugin_register_vcpu_insn_exec_inline
+
 #define EXPORT	__attribute__((visibility("default")))
 
 typedef uint64_t qemu_plugin_id_t;
@@ -135,14 +138,12 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			else if (!memcmp(bytes, mark_end, 3))
 				cb = at_end;
 			if (cb) {
-				qemu_plugin_register_vcpu_insn_exec_cb(insn, cb,
-						QEMU_PLUGIN_CB_NO_REGS, NULL);
+				on_insn(insn, cb, QEMU_PLUGIN_CB_NO_REGS, NULL);
 				continue;
 			}
 		}
 		c = counter_of(qemu_plugin_insn_vaddr(insn));
-		qemu_plugin_register_vcpu_insn_exec_inline(insn,
-				QEMU_PLUGIN_INLINE_ADD_U64, &c->count, 1);
+		count_insn(insn, QEMU_PLUGIN_INLINE_ADD_U64, &c->count, 1);
 	}
 }
 

@@ -482,7 +482,8 @@ TEST_F(queue, short_room)
 			/* Also when it could wait: there is a message. */
 			EXPECT_EQ(-EMSGSIZE, mbuf_recv(self->rfd, buf, room,
 						       MBUF_FOREVER));
-			EXPECT_EQ(-EMSGSIZE, xread(self->rfd, buf, room));
+			EXPECT_EQ(room ? -EMSGSIZE : -EINVAL,
+				  xread(self->rfd, buf, room));
 		}
 		m = msg_of(buf, len - 1);
 		EXPECT_EQ(-EMSGSIZE, mbuf_recv_msg(self->rfd, &m, MBUF_NOW));
@@ -504,15 +505,25 @@ TEST_F(queue, short_room)
 TEST_F(queue, nothing_is_no_message)
 {
 	struct iovec iov[2] = { { NULL, 0 }, { NULL, 0 } };
+	char buf[1];
 
 	make_queue(2, 16, 0);
+	/* Nor is there one that fits into nothing, message or not. */
+	EXPECT_EQ(-EINVAL, xread(self->rfd, buf, 0));
+	ASSERT_EQ(0, mbuf_send(self->sfd, "x", 1, MBUF_NOW));
+	EXPECT_EQ(-EINVAL, xread(self->rfd, buf, 0));
+	EXPECT_GE(0, sys_result(readv(self->rfd, iov, 2)));
+	ASSERT_EQ(1, mbuf_recv(self->rfd, buf, 1, MBUF_NOW));
 	EXPECT_EQ(-EINVAL, mbuf_send(self->sfd, "", 0, MBUF_NOW));
 	EXPECT_EQ(-EINVAL, mbuf_send(self->sfd, NULL, 0, MBUF_NOW));
 	EXPECT_EQ(-EINVAL, xwrite(self->sfd, "", 0));
 	/* The kernel may answer a writev() of nothing itself, with 0. */
 	EXPECT_GE(0, sys_result(writev(self->sfd, iov, 2)));
 	EXPECT_GE(0, sys_result(writev(self->sfd, iov, 0)));
-	EXPECT_EQ(0, get_info(self->sfd).sent);
+	EXPECT_EQ(1, get_info(self->sfd).sent);
+	close_fd(&self->sfd);
+	EXPECT_EQ(-EINVAL, xread(self->rfd, buf, 0));
+	EXPECT_EQ(0, xread(self->rfd, buf, 1));
 }
 
 TEST_F(queue, empty_messages)
@@ -827,12 +838,13 @@ TEST_F(queue, rights_are_inherited)
 __attribute__((constructor)) static void exec_helper(void)
 {
 	const char *env = getenv(EXEC_ENV);
+	char buf[16], *rest;
 	int kept, gone;
-	char buf[16];
 
 	if (!env)
 		return;
-	CHECK_EQ(2, sscanf(env, "%d,%d", &kept, &gone));
+	kept = strtol(env, &rest, 10);
+	gone = strtol(rest + 1, NULL, 10);
 	CHECK_EQ(-1, fcntl(gone, F_GETFD));
 	CHECK_EQ(5, xread(kept, buf, sizeof(buf)));
 	CHECK_EQ(0, memcmp(buf, "hello", 5));

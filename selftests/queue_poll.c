@@ -133,11 +133,11 @@ TEST_F(queue, overwriting)
 /*
  * Sleeping in poll, until something happens
  */
-enum how { BY_POLL, BY_SELECT, BY_EPOLL, NR_HOW };
+enum poll_by { BY_POLL, BY_SELECT, BY_EPOLL, NR_HOW };
 
 struct poller {
 	pthread_t thread;
-	enum how how;
+	enum poll_by how;
 	int fd;
 	short events;
 	int ret;
@@ -177,7 +177,7 @@ static void *poller_main(void *arg)
 }
 
 /* Starts it, and waits until it is asleep as far as can be seen. */
-static bool poller_start(struct poller *p, enum how how, int fd, short events)
+static bool poller_start(struct poller *p, enum poll_by how, int fd, short events)
 {
 	memset(p, 0, sizeof(*p));
 	p->how = how;
@@ -196,7 +196,7 @@ static int poller_join(struct poller *p)
 TEST_F(queue, poll_wakes_receivers)
 {
 	struct poller p[NR_HOW];
-	enum how h;
+	enum poll_by h;
 
 	make_queue(4, 16, 0);
 	for (h = 0; h < NR_HOW; h++)
@@ -212,7 +212,7 @@ TEST_F(queue, poll_wakes_receivers)
 TEST_F(queue, poll_wakes_senders)
 {
 	struct poller p[NR_HOW];
-	enum how h;
+	enum poll_by h;
 
 	make_queue(1, 16, 0);
 	ASSERT_EQ(0, send_num(self->sfd, 1, MBUF_NOW));
@@ -227,7 +227,7 @@ TEST_F(queue, poll_wakes_senders)
 TEST_F(queue, poll_wakes_at_the_end)
 {
 	struct poller p[NR_HOW];
-	enum how h;
+	enum poll_by h;
 
 	make_queue(1, 16, 0);
 	for (h = 0; h < NR_HOW; h++)

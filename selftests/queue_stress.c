@@ -22,7 +22,7 @@
  *
  * The environment can change how long it takes:
  *	MBUF_STRESS_SECONDS	for all tests together, 150 by default
- *	MBUF_STRESS_ALL		every mix also for signals and kills
+ *	MBUF_STRESS_ALL		every mix in every mode, not only in two
  *	MBUF_STRESS_SEED	for the random choices
  */
 #include "util.h"
@@ -73,6 +73,7 @@ struct part {
 	uint32_t id;
 	int rfd, sfd;
 	bool process;
+	bool spins;	/* never sleeps */
 	uint32_t prio;
 	unsigned int seed;
 	struct shared *sh;
@@ -139,11 +140,17 @@ static uint32_t make_message(struct part *p, uint8_t *buf, uint32_t num)
 	return h.len;
 }
 
-static void wait_a_little(int fd, short events)
+static void wait_a_little(struct part *p, short events)
 {
-	struct pollfd pfd = { .fd = fd, .events = events };
+	struct pollfd pfd = {
+		.fd = p->kind == SENDER ? p->sfd : p->rfd,
+		.events = events,
+	};
 
-	poll(&pfd, 1, 20);
+	if (!p->spins)
+		poll(&pfd, 1, 20);
+	else if (rnd(p, 8) == 0)
+		sched_yield();
 }
 
 /* One call; how many of the nr messages went, or -errno. */
@@ -151,10 +158,11 @@ static int send_somehow(struct part *p, struct mbuf_msg *m, unsigned int nr)
 {
 	void *buf = (void *)(uintptr_t)m->buf;
 	struct iovec iov = { buf, m->len };
+	uint32_t how;
 	long ret;
 
 	if (nr > 1) {
-		switch (rnd(p, 3)) {
+		switch (p->spins ? 2 : rnd(p, 3)) {
 		case 0:
 			return mbuf_send_batch(p->sfd, m, nr, rnd(p, nr) + 1,
 					       MBUF_FOREVER);
@@ -164,11 +172,15 @@ static int send_somehow(struct part *p, struct mbuf_msg *m, unsigned int nr)
 		default:
 			ret = mbuf_send_batch(p->sfd, m, nr, 0, MBUF_NOW);
 			if (ret == -EAGAIN)
-				wait_a_little(p->sfd, POLLOUT);
+				wait_a_little(p, POLLOUT);
 			return (int)ret;
 		}
 	}
-	switch (rnd(p, m->prio ? 3 : 6)) {
+	if (p->spins)
+		how = m->prio || rnd(p, 2) ? 2 : 5;
+	else
+		how = rnd(p, m->prio ? 3 : 6);
+	switch (how) {
 	case 0:
 		ret = mbuf_send_msg(p->sfd, m, MBUF_FOREVER);
 		break;
@@ -178,7 +190,7 @@ static int send_somehow(struct part *p, struct mbuf_msg *m, unsigned int nr)
 	case 2:
 		ret = mbuf_send_msg(p->sfd, m, MBUF_NOW);
 		if (ret == -EAGAIN)
-			wait_a_little(p->sfd, POLLOUT);
+			wait_a_little(p, POLLOUT);
 		break;
 	case 3:
 		ret = xwrite(p->sfd, buf, m->len);
@@ -189,7 +201,7 @@ static int send_somehow(struct part *p, struct mbuf_msg *m, unsigned int nr)
 	default:
 		ret = sys_result(pwritev2(p->sfd, &iov, 1, -1, RWF_NOWAIT));
 		if (ret == -EAGAIN)
-			wait_a_little(p->sfd, POLLOUT);
+			wait_a_little(p, POLLOUT);
 		break;
 	}
 	if (ret > 0 && ret != (long)m->len)
@@ -291,7 +303,7 @@ static void run_receiver(struct part *p)
 		return;
 	}
 	for (;;) {
-		how = rnd(p, 9);
+		how = p->spins ? 2 + 3 * rnd(p, 3) : rnd(p, 9);
 		nr = how > 5 ? 1 + rnd(p, BATCH) : 1;
 		for (i = 0; i < nr; i++) {
 			memset(log->room[i], 0, sizeof(struct header));
@@ -336,7 +348,7 @@ static void run_receiver(struct part *p)
 		if (ret == -EPIPE || (ret == 0 && how >= 3 && how <= 5))
 			break;
 		if (ret == -EAGAIN)
-			wait_a_little(p->rfd, POLLIN);
+			wait_a_little(p, POLLIN);
 		if (ret == -EAGAIN || ret == -ETIMEDOUT || ret == -EINTR)
 			continue;
 		if (ret < 0) {
@@ -449,8 +461,8 @@ static bool parts_end(struct part *parts, uint32_t nr, enum kind kind,
 /*
  * One run
  */
-enum mode { THREADS, PROCESSES, SIGNALS, KILL_SENDERS, KILL_RECEIVERS,
-	    KILL_ANY };
+enum mode { THREADS, PROCESSES, SPINNING, SIGNALS, KILL_SENDERS,
+	    KILL_RECEIVERS, KILL_ANY };
 
 struct run {
 	enum mode mode;
@@ -559,7 +571,8 @@ static bool do_run(struct run *r, int session, unsigned int *seed)
 	uint32_t nr = r->senders + r->receivers, i, flags = 0, slots;
 	struct part *parts = calloc(nr, sizeof(*parts));
 	struct shared *sh = map_shared(sizeof(*sh));
-	bool good = false, process = r->mode != THREADS && r->mode != SIGNALS;
+	bool good = false, process = r->mode != THREADS &&
+				     r->mode != SPINNING && r->mode != SIGNALS;
 	struct mbuf_queue_info info;
 	int rfd = -1, sfd = -1;
 	uint64_t end;
@@ -568,6 +581,9 @@ static bool do_run(struct run *r, int session, unsigned int *seed)
 		return false;
 	slots = rand_r(seed) % 2 ? 1 + (uint32_t)rand_r(seed) % 8 :
 				   1 + (uint32_t)rand_r(seed) % 100;
+	/* Few, so that those who do not sleep meet at both ends. */
+	if (r->mode == SPINNING)
+		slots = 1 + slots % 3;
 	if (rand_r(seed) % 3 == 0)
 		flags |= MBUF_QUEUE_PRIO;
 	if (rand_r(seed) % 3 == 0)
@@ -583,6 +599,7 @@ static bool do_run(struct run *r, int session, unsigned int *seed)
 		p->rfd = rfd;
 		p->sfd = sfd;
 		p->process = process;
+		p->spins = r->mode == SPINNING;
 		/* The same for all of a sender's: they stay in order. */
 		p->prio = p->kind == SENDER && flags & MBUF_QUEUE_PRIO ?
 			  p->id % 4 : 0;
@@ -701,16 +718,17 @@ static const uint32_t receivers[] = { 1, 2, 4, 8, 16 };
 static const uint32_t weight[] = {
 	[THREADS] = 1,
 	[PROCESSES] = 1,
+	[SPINNING] = 2,
 	[SIGNALS] = 2,
 	[KILL_SENDERS] = 2,
 	[KILL_RECEIVERS] = 2,
 	[KILL_ANY] = 2,
 };
 
-/* Every mix, or one per number of senders. */
+/* Every mix, or one per number of senders? */
 static bool every_mix(enum mode mode)
 {
-	return mode < SIGNALS || env_number("MBUF_STRESS_ALL", 0);
+	return mode < SPINNING || env_number("MBUF_STRESS_ALL", 0);
 }
 
 FIXTURE_SETUP(stress)
@@ -736,7 +754,7 @@ FIXTURE_TEARDOWN(stress)
 /* Nothing hangs for long without being noticed: see parts_end(). */
 #define STRESS_TIMEOUT	36000
 
-static bool stress(FIXTURE_DATA(stress) *self, enum mode mode, uint32_t senders)
+static bool stress(struct _test_data_stress *self, enum mode mode, uint32_t senders)
 {
 	uint32_t i;
 
@@ -780,6 +798,12 @@ TEST_F_TIMEOUT(stress, threads, STRESS_TIMEOUT)
 TEST_F_TIMEOUT(stress, processes, STRESS_TIMEOUT)
 {
 	ASSERT_TRUE(stress(self, PROCESSES, variant->senders));
+}
+
+/* Nobody sleeps: everybody tries again at once. */
+TEST_F_TIMEOUT(stress, spinning, STRESS_TIMEOUT)
+{
+	ASSERT_TRUE(stress(self, SPINNING, variant->senders));
 }
 
 TEST_F_TIMEOUT(stress, signals, STRESS_TIMEOUT)

@@ -273,10 +273,11 @@ TEST_F(queue, errors)
 	EXPECT_RESULT(-EBADMSG, READ, self->rfd, buf, sizeof(buf));
 	ASSERT_EQ(0, mbuf_recv(self->rfd, buf, sizeof(buf), MBUF_NOW));
 
-	/* O_NONBLOCK: an answer at once. */
-	ASSERT_EQ(0, set_nonblock(self->rfd, true));
-	EXPECT_RESULT(-EAGAIN, READ, self->rfd, buf, sizeof(buf));
-	ASSERT_EQ(0, set_nonblock(self->rfd, false));
+	/* A call that may not wait has an answer at once. */
+	ring_prep(&r, IORING_OP_READ, self->rfd, buf, sizeof(buf), 2)
+		->rw_flags = RWF_NOWAIT;
+	ASSERT_EQ(1, ring_submit(&r));
+	EXPECT_CQE(&r, 2, -EAGAIN);
 #undef EXPECT_RESULT
 	ring_close(&r);
 }
@@ -298,6 +299,13 @@ TEST_F(queue, read_waits)
 		EXPECT_CQE(&r, 1, 5);
 		EXPECT_EQ(0, memcmp(in, "hello", 5));
 	}
+	/* O_NONBLOCK is about calls: a request waits all the same. */
+	ASSERT_EQ(0, set_nonblock(self->rfd, true));
+	ring_prep(&r, IORING_OP_READ, self->rfd, in, sizeof(in), 1);
+	ASSERT_EQ(1, ring_submit(&r));
+	EXPECT_TRUE(ring_idle(&r));
+	ASSERT_EQ(0, mbuf_send(self->sfd, "hello", 5, MBUF_NOW));
+	EXPECT_CQE(&r, 1, 5);
 	/* The end comes as 0. */
 	ring_prep(&r, IORING_OP_READ, self->rfd, in, sizeof(in), 2);
 	ASSERT_EQ(1, ring_submit(&r));

@@ -103,7 +103,7 @@ _Static_assert(MBUF_IOC_QUEUE_INFO == 0xc070d614, "QUEUE_INFO");
 #define RESIZED(cmd, size) \
 	_IOC(_IOC_DIR(cmd), _IOC_TYPE(cmd), _IOC_NR(cmd), size)
 
-enum which { QUERY, CREATE, SEND, RECV, SEND_BATCH, RECV_BATCH, INFO, NR_CMDS };
+enum call_nr { QUERY, CREATE, SEND, RECV, SEND_BATCH, RECV_BATCH, INFO, NR_CMDS };
 
 static const struct {
 	const char *name;
@@ -123,7 +123,7 @@ static const struct {
  * result is poisoned. Batches are of two messages.
  */
 struct call {
-	enum which which;
+	enum call_nr which;
 	int fd;
 	union {
 		uint64_t target;
@@ -137,7 +137,7 @@ struct call {
 	char buf[2][16];
 };
 
-static struct mbuf_msg valid_msg(enum which which, char *buf)
+static struct mbuf_msg valid_msg(enum call_nr which, char *buf)
 {
 	struct mbuf_msg m;
 
@@ -151,7 +151,7 @@ static struct mbuf_msg valid_msg(enum which which, char *buf)
 	return m;
 }
 
-static void valid_call(struct call *c, enum which which,
+static void valid_call(struct call *c, enum call_nr which,
 		       struct _test_data_queue *self)
 {
 	memset(c, 0, sizeof(*c));
@@ -213,7 +213,7 @@ static struct mbuf_wait *call_wait(struct call *c)
 }
 
 /* What the call gives when it works. */
-static long call_success(enum which which)
+static long call_success(enum call_nr which)
 {
 	return which == SEND_BATCH || which == RECV_BATCH ? 2 : 0;
 }
@@ -243,7 +243,7 @@ static void undo_call(struct call *c, struct _test_data_queue *self)
 }
 
 /* For RECV and RECV_BATCH there have to be messages. */
-static void feed(struct _test_data_queue *self, enum which which)
+static void feed(struct _test_data_queue *self, enum call_nr which)
 {
 	if (which == RECV || which == RECV_BATCH) {
 		mbuf_send(self->sfd, "xyz", 3, MBUF_NOW);
@@ -277,7 +277,7 @@ static struct state get_state(struct _test_data_queue *self)
 
 TEST_F(queue, valid_calls_work)
 {
-	enum which w;
+	enum call_nr w;
 	struct call c;
 
 	make_queue(4, 16, 0);
@@ -360,7 +360,7 @@ TEST_F(queue, results)
  */
 TEST_F(queue, shorter_structs)
 {
-	enum which w;
+	enum call_nr w;
 	struct call c, was;
 	unsigned int size;
 	struct state before;
@@ -389,7 +389,7 @@ TEST_F(queue, longer_structs)
 	const unsigned int more[] = { 1, 4, 7, 8, 64, 1000, 4000, 5000, 8192 };
 	unsigned int i, size, known;
 	struct state before;
-	enum which w;
+	enum call_nr w;
 	struct call c;
 	uint8_t *arg;
 
@@ -466,8 +466,8 @@ TEST_F(queue, unknown_commands)
 				bool queue = nr >= 0x10 && nr <= 0x14;
 
 				for (i = 0; i < 3; i++) {
-					if (dirs[d] == (_IOC_READ | _IOC_WRITE)
-					    && (i ? queue : session))
+					if (dirs[d] == (_IOC_READ | _IOC_WRITE) &&
+					    (i ? queue : session))
 						continue;
 					ASSERT_EQ(-ENOTTY,
 						  xioctl(fds[i],
@@ -490,7 +490,7 @@ TEST_F(queue, wrong_type_letter)
 {
 	struct state before;
 	unsigned int type;
-	enum which w;
+	enum call_nr w;
 	struct call c;
 
 	make_queue(4, 16, 0);
@@ -525,7 +525,7 @@ TEST_F(queue, wrong_type_letter)
 TEST_F(queue, wrong_object)
 {
 	struct call c;
-	enum which w;
+	enum call_nr w;
 	int null;
 
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -551,7 +551,7 @@ TEST_F(queue, bad_descriptors)
 	int path, path_fds[2], i;
 	char name[64];
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, 0);
 	path = open("/dev/mbuf", O_PATH | O_CLOEXEC);
@@ -622,7 +622,7 @@ TEST_F(queue, wild_arguments)
 	unsigned int i;
 	struct call c;
 	uint8_t *page;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, 0);
 	page = map_pages(page_size(), PROT_NONE);
@@ -670,7 +670,7 @@ TEST_F(queue, read_only_arguments)
 {
 	struct state before;
 	struct call c, *ro;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, 0);
 	ro = map_pages(sizeof(*ro), PROT_READ | PROT_WRITE);
@@ -710,7 +710,7 @@ TEST_F(queue, targets)
 	struct state before;
 	unsigned int i;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, 0);
 	FOR_EACH_CMD(w) {
@@ -733,7 +733,7 @@ TEST_F(queue, unknown_flags)
 {
 	struct state before;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 	int bit;
 
 	make_queue(4, 16, 0);
@@ -808,7 +808,7 @@ TEST_F(queue, waits)
 	struct state before;
 	unsigned int i;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(2, 16, 0);
 	for (w = SEND; w <= RECV_BATCH; w++) {
@@ -859,7 +859,7 @@ TEST_F(queue, nonblocking_descriptors)
 	};
 	unsigned int i;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(2, 16, MBUF_QUEUE_NONBLOCK);
 	for (w = SEND; w <= RECV_BATCH; w++) {
@@ -909,7 +909,7 @@ TEST_F(queue, batch_shapes)
 	struct state before;
 	unsigned int i;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, 0);
 	for (w = SEND_BATCH; w <= RECV_BATCH; w++) {
@@ -935,7 +935,7 @@ TEST_F(queue, batch_strides)
 	uint32_t stride, known = sizeof(struct mbuf_msg);
 	uint8_t *arr, *e1;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, 0);
 	arr = malloc(2 * 256);
@@ -990,7 +990,7 @@ TEST_F(queue, wild_arrays)
 	struct guarded g;
 	unsigned int i;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, 0);
 	for (w = SEND_BATCH; w <= RECV_BATCH; w++) {
@@ -1022,7 +1022,7 @@ TEST_F(queue, wild_payload)
 	struct state before;
 	unsigned int i;
 	struct call c;
-	enum which w;
+	enum call_nr w;
 
 	make_queue(4, 16, MBUF_QUEUE_EMPTY);
 	for (w = SEND; w <= RECV_BATCH; w++) {
@@ -1298,7 +1298,7 @@ TEST_F(queue, interrupted)
 {
 	pthread_t thread;
 	struct sleeper s;
-	enum which w;
+	enum call_nr w;
 
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
 	make_queue(2, 16, 0);
@@ -1371,7 +1371,7 @@ TEST_F(queue, compat)
 		uint32_t base, len;
 	} *iov;
 	struct call *c;
-	enum which w;
+	enum call_nr w;
 	char *buf;
 	int ret;
 

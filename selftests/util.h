@@ -278,7 +278,7 @@ static inline int become(uid_t uid, gid_t gid)
 
 struct as_user {
 	uid_t uid;
-	int (*fn)(void *);
+	int (*fn)(void *arg);
 	void *arg;
 };
 
