@@ -11,11 +11,10 @@
 #define CHUNK_BYTES	(8 * PAGE_SIZE)
 
 /*
- * User-sized requests: fail instead of filling the log or, where the pages have
- * to be contiguous, calling the OOM killer, and charge the memory cgroup.
+ * User-sized requests: fail instead of calling the OOM killer or filling the
+ * log, and charge the memory cgroup.
  */
-#define GFP_PAGES	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
-#define GFP_PAYLOAD	(GFP_PAGES | __GFP_RETRY_MAYFAIL)
+#define GFP_PAYLOAD	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
 
 bool mbuf_uaddr_get_iter(const struct mbuf_uaddr *u, void *dst, size_t n)
 {
@@ -98,7 +97,11 @@ static struct mbuf_item *item_alloc(size_t len)
 	item = kmalloc(sizeof(*item), GFP_PAYLOAD);
 	if (!item)
 		return NULL;
-	item->data = kvmalloc(len, GFP_PAGES);
+	/* Contiguous if that is easy; no compacting of memory for a message. */
+	item->data = kmalloc(len, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
+				  __GFP_NORETRY);
+	if (!item->data)
+		item->data = kvmalloc(len, GFP_PAYLOAD);
 	if (!item->data) {
 		kfree(item);
 		return NULL;
@@ -272,7 +275,7 @@ int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size)
 	s->size = size;
 	s->nr_chunks = 0;
 	s->chunks = kvcalloc(DIV_ROUND_UP(left, per_chunk), sizeof(*s->chunks),
-			     GFP_PAGES);
+			     GFP_PAYLOAD);
 	if (!s->chunks)
 		return -ENOMEM;
 

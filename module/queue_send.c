@@ -3,12 +3,9 @@
 #include "queue_priv.h"
 
 /* Is a message refused, as all that a full queue has are more important? */
-static bool queue_refuses(struct mbuf_queue *q, u8 prio)
+static bool queue_refuses(const struct mbuf_queue *q, u8 prio)
 {
-	if (prio >= __ffs64(q->queued_map))
-		return false;
-	q->refused++;
-	return true;
+	return prio < __ffs64(q->queued_map);
 }
 
 /**
@@ -112,8 +109,10 @@ static int queue_send_own(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 	if (!queue_has_room(q)) {
 		if (q->flags & MBUF_QUEUE_OVERWRITE) {
 			err = -ENOBUFS;
-			if (queue_refuses(q, how->prio))
+			if (queue_refuses(q, how->prio)) {
+				q->refused++;
 				goto unlock;
+			}
 			mbuf_queue_overwrite(q, &fx);
 		} else {
 			err = -EAGAIN;
@@ -238,6 +237,7 @@ int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		pagefault_disable();
 		err = queue_try_send(q, u, how, &fx);
 		*seq = q->sent;
+		q->refused += err == -ENOBUFS;
 		pagefault_enable();
 		spin_unlock(&q->lock);
 		if (likely(!err)) {
