@@ -263,7 +263,7 @@ static __always_inline bool mbuf_uaddr_get(const struct mbuf_uaddr *u,
 	if (n <= MBUF_COPY_SMALL && mbuf_unaligned_ok(u->ptr))
 		return mbuf_get_small(dst, u->ptr, n);
 	if (unlikely(!access_ok(u->ptr, n)))
-		return false;
+		return !n;
 	return !__copy_from_user_inatomic(dst, u->ptr, n);
 }
 
@@ -284,7 +284,7 @@ static __always_inline bool mbuf_uaddr_put(const struct mbuf_uaddr *u,
 	if (n <= MBUF_COPY_SMALL && mbuf_unaligned_ok(u->ptr))
 		return mbuf_put_small(u->ptr, src, n);
 	if (unlikely(!access_ok(u->ptr, n)))
-		return false;
+		return !n;
 	return !__copy_to_user_inatomic(u->ptr, src, n);
 }
 
