@@ -1017,6 +1017,56 @@ TEST_F(queue, wild_arrays)
 	}
 }
 
+/* Where there is no payload, its address does not matter. */
+TEST_F(queue, wild_address_of_nothing)
+{
+	struct mbuf_msg m;
+	size_t i;
+
+	make_queue(4, 16, MBUF_QUEUE_EMPTY);
+	for (i = 0; i < ARRAY_SIZE(wild); i++) {
+		m = (struct mbuf_msg){ .buf = wild[i] };
+		ASSERT_EQ(0, mbuf_send_msg(self->sfd, &m, MBUF_NOW)) {
+			TH_LOG("sent from %#lx", wild[i]);
+		}
+		m.flags = 0;
+		ASSERT_EQ(1, mbuf_send_batch(self->sfd, &m, 1, 1, MBUF_NOW));
+		m = (struct mbuf_msg){ .buf = wild[i] };
+		ASSERT_EQ(0, mbuf_recv_msg(self->rfd, &m, MBUF_NOW)) {
+			TH_LOG("received at %#lx", wild[i]);
+		}
+		EXPECT_EQ(MBUF_MSG_EMPTY, m.flags);
+		m = (struct mbuf_msg){ .buf = wild[i] };
+		ASSERT_EQ(1, mbuf_recv_batch(self->rfd, &m, 1, 1, MBUF_NOW));
+		EXPECT_EQ(MBUF_MSG_EMPTY, m.flags);
+	}
+}
+
+/* A receive that fails has not changed how much room its caller has. */
+TEST_F(queue, room_survives_failure)
+{
+	struct mbuf_msg m[2];
+	char buf[16];
+
+	make_queue(4, 16, 0);
+	ASSERT_EQ(0, mbuf_send(self->sfd, "abc", 3, MBUF_NOW));
+	ASSERT_EQ(0, mbuf_send(self->sfd, "de", 2, MBUF_NOW));
+	memset(m, 0, sizeof(m));
+	m[0].buf = 8;
+	m[0].len = 16;
+	EXPECT_EQ(-EFAULT, mbuf_recv_msg(self->rfd, &m[0], MBUF_NOW));
+	EXPECT_EQ(16, m[0].len);
+	EXPECT_EQ(-EFAULT, mbuf_recv_batch(self->rfd, m, 1, 1, MBUF_NOW));
+	EXPECT_EQ(16, m[0].len);
+	m[0].buf = (uintptr_t)buf;
+	m[1].buf = 8;
+	m[1].len = 16;
+	EXPECT_EQ(1, mbuf_recv_batch(self->rfd, m, 2, 2, MBUF_NOW));
+	EXPECT_EQ(3, m[0].len);
+	EXPECT_EQ(16, m[1].len);
+	EXPECT_EQ(1, get_info(self->rfd).depth);
+}
+
 TEST_F(queue, wild_payload)
 {
 	struct state before;
