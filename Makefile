@@ -29,7 +29,8 @@ help: ## this list
 		$(MAKEFILE_LIST)
 	@echo "Variables: KERNEL=$(KERNEL) (one of: $(notdir $(wildcard vm/kernels/*))),"
 	@echo "LANE=$(LANE) (vng or initramfs, for vm), DESTDIR, prefix=$(prefix), KDIR (for"
-	@echo "install), STEPS (of check; all), MBUF_CACHE=$(MBUF_CACHE)"
+	@echo "install), STEPS (of check; all), KERNELS (of check-*),"
+	@echo "MBUF_CACHE=$(MBUF_CACHE)"
 
 setup: ## install missing tools, fetch kernel, headers and sources
 	@vm/setup --kernel $(KERNEL)
@@ -56,6 +57,19 @@ kselftest: selftests
 	@$(selftests-make) -s emit_tests COLLECTION=mbuf \
 		>$(build)/kselftest/kselftest-list.txt
 
+# The same for the tests that take long.
+proving-make	= $(MAKE) $(quiet) -s -C selftests/proving \
+		  OUTPUT=$(build)/proving KSFT=$(ksft) LIBMBUF=$(build)/lib \
+		  MBUF_ROOT=$(CURDIR)
+
+proving: lib
+	@echo "  PROVING"
+	@mkdir -p $(build)/proving $(build)/kselftest
+	@$(proving-make)
+	@$(proving-make) install INSTALL_PATH=$(build)/kselftest/proving
+	@$(proving-make) emit_tests COLLECTION=proving \
+		>$(build)/kselftest/proving-list.txt
+
 examples: lib ## the example programs
 	@echo "  EXAMPLES"
 	@$(MAKE) $(quiet) -C examples O=$(build)/examples \
@@ -70,6 +84,14 @@ demo: module examples ## stream a real file between two processes, in a guest
 
 check: setup ## build and run every test; the last line counts them
 	@vm/check $(if $(STEPS),build $(STEPS))
+
+check-debug: setup ## the same tests and more on debug kernels, which it compiles
+	@vm/check --debug $(if $(KERNELS),--kernels $(KERNELS)) \
+		$(if $(STEPS),build $(STEPS))
+
+check-matrix: setup ## build for several kernel versions, and the tests on each
+	@vm/check --matrix $(if $(KERNELS),--kernels $(KERNELS)) \
+		$(if $(STEPS),build $(STEPS))
 
 bench: module bench-build ## measure beside pipe, mqueue, eventfd and others
 	@bench/run
@@ -103,4 +125,4 @@ else
 endif
 
 .PHONY: all help setup module lib selftests kselftest examples bench-build \
-	demo check bench vm style install uninstall clean distclean
+	proving demo check check-debug check-matrix bench vm style install uninstall clean distclean

@@ -1193,6 +1193,40 @@ TEST_F(queue, inflight_is_charged)
 	free(buf);
 }
 
+/* Whatever is open keeps the module from being unloaded. */
+#define REFCNT	"/sys/module/mbuf/refcnt"
+
+static long module_users(void)
+{
+	char text[32];
+
+	return read_file(REFCNT, text, sizeof(text)) ?
+	       strtol(text, NULL, 10) : -1;
+}
+
+TEST_F(queue, pins_the_module)
+{
+	long before = module_users();
+	int session;
+
+	if (before < 0)
+		SKIP(return, "no " REFCNT ": mbuf is built in");
+	/* At least our session. */
+	EXPECT_LE(1, before);
+	session = mbuf_open();
+	ASSERT_LE(0, session);
+	EXPECT_EQ(before + 1, module_users());
+	ASSERT_EQ(0, mbuf_queue_create(session, 4, 16, 0, &self->rfd,
+				       &self->sfd));
+	EXPECT_EQ(before + 3, module_users());
+	close(session);
+	EXPECT_EQ(before + 2, module_users());
+	close_fd(&self->rfd);
+	EXPECT_EQ(before + 1, module_users());
+	close_fd(&self->sfd);
+	EXPECT_EQ(before, module_users());
+}
+
 /* What follows "key:\t" in a text, up to the end of the line. */
 static const char *fdinfo_value(const char *text, const char *key)
 {

@@ -413,6 +413,28 @@ TEST_F(queue, end)
 	free(b);
 }
 
+/* As much as a queue can hold, gone at once when its receiver goes. */
+TEST_F(queue, full_to_the_brim)
+{
+	uint32_t slots = self->q.slots_max, nr = self->q.batch_max, i;
+	struct mbuf_msg *m = calloc(nr, sizeof(*m));
+	char c = 'x';
+
+	ASSERT_NE(NULL, m);
+	make_queue(slots, 16, 0);
+	for (i = 0; i < nr; i++)
+		m[i] = msg_of(&c, 1);
+	for (i = 0; i < slots / nr; i++)
+		ASSERT_EQ(nr, mbuf_send_batch(self->sfd, m, nr, nr, MBUF_NOW));
+	while (!mbuf_send(self->sfd, &c, 1, MBUF_NOW))
+		;
+	EXPECT_EQ(slots, get_info(self->rfd).depth);
+	EXPECT_EQ(slots, get_info(self->rfd).high_water);
+	close_fd(&self->rfd);
+	EXPECT_EQ(-EPIPE, mbuf_send(self->sfd, &c, 1, MBUF_NOW));
+	free(m);
+}
+
 /* A queue that overwrites takes all of any batch. */
 TEST_F(queue, overwriting)
 {

@@ -786,33 +786,6 @@ static void race_wait(struct race *r, unsigned int round)
 			sched_yield();
 }
 
-/*
- * The other side of a race waits a little, too, so that both outcomes are seen
- * and the two meet everywhere between: the time is adapted to who was first.
- */
-struct handicap {
-	unsigned int time, seed;
-};
-
-static void handicap_spin(struct handicap *h)
-{
-	volatile unsigned int n;
-
-	/* A quarter more or less. */
-	n = h->time - h->time / 4 +
-	    (unsigned int)rand_r(&h->seed) % (h->time / 2 + 1);
-	while (n)
-		n--;
-}
-
-static void handicap_adapt(struct handicap *h, bool too_early)
-{
-	if (too_early && h->time < 20000000)
-		h->time += h->time / 8 + 20;
-	else if (!too_early)
-		h->time -= h->time / 8;
-}
-
 #define RACES	600
 
 /*
@@ -1511,6 +1484,51 @@ TEST_F(queue, batches_serve_the_line)
 		EXPECT_EQ(4 + i, nums[i]);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(0, num_join(&n[i]));
+}
+
+/* Many, in order, and all of them when the other side goes. */
+#define CROWD	200
+
+TEST_F(queue, crowds)
+{
+	struct num_party *n = calloc(CROWD, sizeof(*n));
+	uint32_t i;
+
+	ASSERT_NE(NULL, n);
+	make_queue(1, 16, 0);
+	for (i = 0; i < CROWD; i++) {
+		ASSERT_TRUE(num_start(&n[i], OP_RECV, self->rfd, 0,
+				      MBUF_FOREVER));
+		ASSERT_SLEEPERS(self->rfd, i + 1, 0);
+	}
+	for (i = 0; i < CROWD / 2; i++)
+		ASSERT_EQ(0, send_num(self->sfd, i, MBUF_NOW));
+	for (i = 0; i < CROWD / 2; i++) {
+		EXPECT_EQ(sizeof(uint32_t), num_join(&n[i]));
+		EXPECT_EQ(i, n[i].num);
+	}
+	close_fd(&self->sfd);
+	for (; i < CROWD; i++)
+		EXPECT_EQ(-EPIPE, num_join(&n[i]));
+	close_fd(&self->rfd);
+
+	make_queue(1, 16, 0);
+	fill(self->sfd, 1);
+	for (i = 0; i < CROWD; i++) {
+		ASSERT_TRUE(num_start(&n[i], OP_SEND, self->sfd, i,
+				      MBUF_FOREVER));
+		ASSERT_SLEEPERS(self->sfd, 0, i + 1);
+	}
+	EXPECT_EQ(1000, recv_num(self->rfd, MBUF_NOW));
+	for (i = 0; i < CROWD / 2; i++)
+		EXPECT_EQ(i, recv_num(self->rfd, MBUF_NOW));
+	/* The next one is in the queue, and goes with it. */
+	for (i = 0; i <= CROWD / 2; i++)
+		EXPECT_EQ(0, num_join(&n[i]));
+	close_fd(&self->rfd);
+	for (; i < CROWD; i++)
+		EXPECT_EQ(-EPIPE, num_join(&n[i]));
+	free(n);
 }
 
 /* Asleep in many queues, and only one of them moves. */

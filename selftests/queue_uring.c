@@ -482,6 +482,7 @@ static void *sender_main(void *arg)
 TEST_F(queue, cancel_races_with_message)
 {
 	struct sender s = { .nr = 300 };
+	struct handicap h = { .seed = 1 };
 	unsigned int i, j, read = 0, canceled = 0;
 	struct io_uring_cqe cqe;
 	pthread_t thread;
@@ -500,8 +501,7 @@ TEST_F(queue, cancel_races_with_message)
 			->flags = i % 2 ? IOSQE_ASYNC : 0;
 		ASSERT_EQ(1, ring_submit(&r));
 		atomic_store(&s.go, i);
-		for (j = 0; j < i % 7; j++)
-			sched_yield();
+		handicap_spin(&h);
 		ring_prep(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)1, 0, 2);
 		ASSERT_EQ(1, ring_submit(&r));
 		for (j = 0; j < 2; j++) {
@@ -519,6 +519,7 @@ TEST_F(queue, cancel_races_with_message)
 			ASSERT_EQ(i, recv_num(self->rfd, MBUF_NOW));
 		}
 		ASSERT_EQ(-EAGAIN, recv_num(self->rfd, MBUF_NOW));
+		handicap_adapt(&h, res != sizeof(num));
 	}
 	pthread_join(thread, &ret);
 	EXPECT_EQ(NULL, ret);

@@ -1375,6 +1375,123 @@ TEST_F(queue, interrupted)
 	}
 }
 
+/*
+ * Another thread changes the argument all the time. Whatever a call made of it,
+ * it must have made up its mind once.
+ */
+struct flipper {
+	volatile uint32_t *at;
+	uint32_t a, b;
+	_Atomic bool stop;
+};
+
+static void *flip(void *arg)
+{
+	struct flipper *f = arg;
+
+	while (!atomic_load(&f->stop)) {
+		*f->at = f->a;
+		*f->at = f->b;
+	}
+	return NULL;
+}
+
+TEST_F(queue, changing_lengths)
+{
+	uint32_t ok, bad, seen, i;
+	struct flipper f = {};
+	pthread_t thread;
+	uint8_t *in;
+	struct call c;
+	enum call_nr w;
+	long ret;
+
+	in = malloc(70000);
+	ASSERT_NE(NULL, in);
+	make_queue(4, 16, 0);
+	/* What is sent is 3 bytes or refused; 3 bytes or no room for them. */
+	for (w = SEND; w <= RECV_BATCH; w++) {
+		bool batch = w >= SEND_BATCH;
+		bool sends = w == SEND || w == SEND_BATCH;
+
+		valid_call(&c, w, self);
+		c.fd = sends ? self->sfd : self->rfd;
+		if (batch)
+			c.batch.nr = 1;
+		f.at = batch ? &c.msgs[0].len : &c.xfer.msg.len;
+		f.a = sends ? 3 : 16;
+		f.b = sends ? 65536 : 1;
+		f.stop = false;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, flip, &f));
+		ok = 0;
+		bad = 0;
+		seen = 0;
+		for (i = 0; i < 4000; i++) {
+			if (!sends)
+				ASSERT_EQ(0, mbuf_send(self->sfd, "xyz", 3,
+						       MBUF_NOW));
+			ret = xioctl(c.fd, cmds[w].cmd, &c.target);
+			if (ret == call_success(w) - batch) {
+				ok++;
+				ret = sends ? mbuf_recv(self->rfd, in, 70000,
+							MBUF_NOW) : 3;
+				if (ret != 3)
+					seen++;
+			} else {
+				ASSERT_EQ(-EMSGSIZE, ret);
+				bad++;
+				if (!sends)
+					ASSERT_EQ(3, mbuf_recv(self->rfd, in,
+							       70000,
+							       MBUF_NOW));
+			}
+		}
+		f.stop = true;
+		pthread_join(thread, NULL);
+		EXPECT_EQ(0, seen);
+		EXPECT_LT(0, ok + bad);
+		EXPECT_EQ(0, get_info(self->rfd).depth);
+	}
+	free(in);
+}
+
+TEST_F(queue, changing_batches)
+{
+	struct flipper f = {};
+	struct mbuf_msg *m;
+	pthread_t thread;
+	unsigned int i, j;
+	struct call c;
+	long ret;
+
+	/* Two elements, behind which there is no memory. */
+	struct guarded g;
+
+	make_queue(4, 16, 0);
+	ASSERT_TRUE(guarded_alloc(&g, 2 * sizeof(*m)));
+	m = (struct mbuf_msg *)g.p;
+	for (j = 0; j < 2; j++) {
+		valid_call(&c, SEND_BATCH, self);
+		m[0] = c.msgs[0];
+		m[1] = c.msgs[1];
+		c.batch.msgs = (uintptr_t)m;
+		f.at = j ? &c.batch.nr : &c.batch.stride;
+		f.a = j ? 2 : sizeof(*m);
+		f.b = j ? UINT32_MAX : 0;
+		f.stop = false;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, flip, &f));
+		for (i = 0; i < 4000; i++) {
+			ret = xioctl(c.fd, MBUF_IOC_SEND_BATCH, &c.batch);
+			if (ret != -EINVAL)
+				ASSERT_EQ(2, ret);
+			undo_call(&c, self);
+		}
+		f.stop = true;
+		pthread_join(thread, NULL);
+	}
+	guarded_free(&g);
+}
+
 #ifdef __x86_64__
 /*
  * The 32-bit entry, as a 32-bit program uses it. All that the arguments point

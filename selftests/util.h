@@ -60,7 +60,7 @@
 #define NS_PER_SEC	1000000000ull
 
 /* How long to wait for what must happen before it counts as never. */
-#define PATIENCE_NS	(100 * NS_PER_SEC)
+#define PATIENCE_NS	(60 * NS_PER_SEC)
 
 #define POISON		0xcc
 /* An unprivileged user that owns nothing else. */
@@ -244,14 +244,23 @@ static inline pid_t spawn(int (*fn)(void *), void *arg)
 	_exit(fn(arg));
 }
 
-/* The exit code of a child, or 128 + the signal that ended it. */
+/*
+ * The exit code of a child, or 128 + the signal that ended it. One that does
+ * not end is killed: then it is -ETIMEDOUT.
+ */
 static inline int reap(pid_t pid)
 {
 	int status;
+	pid_t ret;
 
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
+	if (!EVENTUALLY((ret = waitpid(pid, &status, WNOHANG)))) {
+		fprintf(stderr, "# child %d does not end\n", pid);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		return -ETIMEDOUT;
+	}
+	if (ret < 0)
+		return -errno;
 	return WIFEXITED(status) ? WEXITSTATUS(status) :
 				   128 + WTERMSIG(status);
 }
@@ -553,8 +562,13 @@ static inline bool party_start(struct party *p)
 	return !pthread_create(&p->thread, NULL, party_main, p);
 }
 
+/* What the call gave; -ETIME, which no call gives, if it does not end. */
 static inline long party_join(struct party *p)
 {
+	if (!EVENTUALLY(atomic_load(&p->done))) {
+		fprintf(stderr, "# thread %d does not end\n", p->tid);
+		return -ETIME;
+	}
 	pthread_join(p->thread, NULL);
 	return p->ret;
 }
@@ -564,12 +578,6 @@ static inline void party_free(struct party *p)
 {
 	free(p->msgs);
 	p->msgs = NULL;
-}
-
-/* Has the call come back? Gives it all the time it needs. */
-static inline bool party_ends(struct party *p)
-{
-	return EVENTUALLY(atomic_load(&p->done));
 }
 
 /*
@@ -593,6 +601,37 @@ static inline int catch_signal(int sig, int flags)
 
 	signals_seen = 0;
 	return sigaction(sig, &sa, NULL);
+}
+
+/*
+ * Races
+ */
+
+/*
+ * The other side of a race waits a little, too, so that both outcomes are seen
+ * and the two meet everywhere between: the time is adapted to who was first.
+ */
+struct handicap {
+	unsigned int time, seed;
+};
+
+static inline void handicap_spin(struct handicap *h)
+{
+	volatile unsigned int n;
+
+	/* A quarter more or less. */
+	n = h->time - h->time / 4 +
+	    (unsigned int)rand_r(&h->seed) % (h->time / 2 + 1);
+	while (n)
+		n--;
+}
+
+static inline void handicap_adapt(struct handicap *h, bool too_early)
+{
+	if (too_early && h->time < 20000000)
+		h->time += h->time / 8 + 20;
+	else if (!too_early)
+		h->time -= h->time / 8;
 }
 
 /*

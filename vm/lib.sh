@@ -278,6 +278,23 @@ pkg_fetch()
 	rm -rf "$tmp" "$dir/fetch.log"
 }
 
+# pkg_fetch_all SUITE DIR PACKAGE...: fetch packages and all that they depend on,
+# down to the C library.
+pkg_fetch_all()
+{
+	local suite=$1 dir=$2
+	shift 2
+
+	mkdir -p "$dir/partial"
+	# The locks are those of the machine's own dpkg.
+	quietly "fetching ${1} and what it needs" "$dir/fetch.log" \
+		env APT_CONFIG="$MBUF_CACHE/apt/$suite/apt.conf" \
+		apt-get -q -y install --download-only --no-install-recommends \
+		-o Debug::NoLocking=1 -o Dir::Cache::archives="$dir" "$@" ||
+		die "cannot fetch $* from $suite"
+	rm -rf "$dir/partial" "$dir/fetch.log"
+}
+
 # deb_of DIR PACKAGE: the file of a fetched package; the newest, should an
 # interrupted run have left another version.
 deb_of()
@@ -304,6 +321,9 @@ kernel_load()
 		    "$(cd "$MBUF_VM/kernels" && echo *)"
 	KERNEL_ID=$1
 	KERNEL_DIR=$MBUF_CACHE/kernels/$1
+	KERNEL_CONFIGS=()
+	# shellcheck disable=SC2034 # for setup
+	KERNEL_TOOLCHAIN=()
 	# shellcheck source=/dev/null
 	. "$MBUF_VM/kernels/$1"
 }
@@ -311,7 +331,15 @@ kernel_load()
 # The kernel's directory in the cache is whole if it says what it was made of.
 kernel_key()
 {
-	key_of "$MBUF_VM/kernels/$KERNEL_ID" "format 2"
+	local parts=("$MBUF_VM/kernels/$KERNEL_ID" "format 2") name
+
+	if ((${#KERNEL_CONFIGS[@]})); then
+		for name in "${KERNEL_CONFIGS[@]}"; do
+			parts+=("$MBUF_VM/configs/$name.config")
+		done
+		parts+=("$MBUF_CACHE/source/source.env" "$(gcc --version)")
+	fi
+	key_of "${parts[@]}"
 }
 
 kernel_ready()
