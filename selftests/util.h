@@ -244,16 +244,23 @@ static inline pid_t spawn(int (*fn)(void *), void *arg)
 	_exit(fn(arg));
 }
 
+/* Has a child ended, or is there none? */
+static inline bool reap_try(pid_t pid, int *status, pid_t *ret)
+{
+	*ret = waitpid(pid, status, WNOHANG);
+	return *ret;
+}
+
 /*
  * The exit code of a child, or 128 + the signal that ended it. One that does
  * not end is killed: then it is -ETIMEDOUT.
  */
 static inline int reap(pid_t pid)
 {
+	pid_t ret = 0;
 	int status;
-	pid_t ret;
 
-	if (!EVENTUALLY((ret = waitpid(pid, &status, WNOHANG)))) {
+	if (!EVENTUALLY(reap_try(pid, &status, &ret))) {
 		fprintf(stderr, "# child %d does not end\n", pid);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
