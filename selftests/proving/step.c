@@ -1,0 +1,952 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Step by step: a process makes one call of the library, is stopped after so
+ * many instructions, or so many entries to the kernel and exits from it, and
+ * killed there; for each number until the call is over. While it is stopped
+ * others send and receive without delay, and after it is dead they see its
+ * call as made, or as not made.
+ *
+ * The point between what another party does to a sleeper and the sleeper's
+ * next instruction cannot be reached by stepping. There the sleeper is kept
+ * from running by a real-time process on its processor.
+ *
+ * MBUF_STEP_MAX=N	how many instructions all processes make for one
+ *			operation at most; if that is not enough for all of it,
+ *			some stops are left out, but not those around the one
+ *			with the effect
+ */
+#include <sys/epoll.h>
+#include <sys/ptrace.h>
+
+#include "proving.h"
+
+#define MAX_MSG		70000
+#define NR_BATCH	5
+#define MAX_STEPS	100000
+
+/*
+ * Messages: each is a pattern of its own.
+ */
+enum {
+	M_BASE = 1,		/* there beforehand: M_BASE, M_BASE + 1 */
+	M_OTHER = 10,		/* sent by another one while it is stopped */
+	M_AFTER = 11,		/* and after it is dead */
+	M_CHILD = 20,		/* sent by the one that dies, up to NR_BATCH */
+	M_HELP = 30,		/* sent to it */
+};
+
+struct scene {
+	int session, rfd, sfd;
+	uint8_t *buf;		/* shared with the child: NR_BATCH * MAX_MSG */
+	uint8_t *room;		/* of the parent */
+	struct mbuf_msg msgs[NR_BATCH];
+	struct child_view {
+		long ret;
+		_Atomic int returned;
+	} *view;
+};
+
+struct job {
+	const char *name;
+	long (*call)(struct scene *s, const struct job *job);
+	/* The queue beforehand; slots 0: there is none. */
+	uint32_t slots, flags;
+	unsigned int base;	/* messages in it */
+	uint32_t len;		/* of the call's messages */
+	/* What it does to the queue if it is made. */
+	unsigned int sends, receives;
+	/* What others do when it sleeps, so that it goes on. */
+	bool parks, waits;
+};
+
+static int send_number(struct scene *s, unsigned int nr, uint32_t len)
+{
+	fill_pattern(s->room, len, nr);
+	return mbuf_send(s->sfd, s->room, len, MBUF_NOW);
+}
+
+/* The number of the next message, or -errno. */
+static long recv_number(struct scene *s, const struct job *job)
+{
+	ssize_t ret = mbuf_recv(s->rfd, s->room, MAX_MSG, MBUF_NOW);
+	unsigned int nr;
+
+	if (ret < 0)
+		return ret;
+	for (nr = 1; nr < 40; nr++)
+		if ((ret == 50 || ret == (ssize_t)job->len) &&
+		    is_pattern(s->room, (size_t)ret, nr))
+			return nr;
+	return -EBADMSG;
+}
+
+/*
+ * The child
+ */
+struct child_arg {
+	struct scene *s;
+	const struct job *job;
+};
+
+static int child_main(void *arg)
+{
+	struct child_arg *a = arg;
+	struct scene *s = a->s;
+
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+		return 1;
+	/* From here on it is stepped. */
+	syscall(SYS_kill, getpid(), SIGSTOP);
+	s->view->ret = a->job->call(s, a->job);
+	atomic_store(&s->view->returned, 1);
+	while (pause())
+		;
+	return 0;
+}
+
+static pid_t child_start(struct scene *s, const struct job *job)
+{
+	struct child_arg a = { s, job };
+	unsigned int i;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < NR_BATCH; i++) {
+		s->msgs[i] = msg_of(s->buf + i * MAX_MSG, job->len);
+		if (job->sends)
+			fill_pattern(s->buf + i * MAX_MSG, job->len,
+				     M_CHILD + i);
+	}
+	s->view->ret = 0x7777;
+	atomic_store(&s->view->returned, 0);
+	pid = spawn(child_main, &a);
+	if (pid < 0)
+		return -errno;
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		return -ECHILD;
+	if (ptrace(PTRACE_SETOPTIONS, pid, NULL,
+		   (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)))
+		return -errno;
+	return pid;
+}
+
+/*
+ * One step. If the child falls asleep in the queue on the way, says so instead
+ * of waiting: 1. Otherwise 0, or -errno if it has ended or was stopped by
+ * something else.
+ */
+static int child_step(struct scene *s, const struct job *job, pid_t pid,
+		      bool by_syscall)
+{
+	uint64_t end = now_ns() + PATIENCE_NS;
+	struct mbuf_queue_info info;
+	int status, sig;
+	pid_t got;
+
+	if (ptrace(by_syscall ? PTRACE_SYSCALL : PTRACE_SINGLESTEP, pid, NULL,
+		   NULL))
+		return -errno;
+	for (;;) {
+		/* Only what may sleep has to be watched. */
+		got = waitpid(pid, &status,
+			      job->parks || job->waits ? WNOHANG : 0);
+		if (got)
+			break;
+		info = get_info(s->rfd);
+		if (info.send_waiters || info.recv_waiters)
+			return 1;
+		if (now_ns() > end)
+			return -ETIMEDOUT;
+		sched_yield();
+	}
+	if (got != pid || !WIFSTOPPED(status))
+		return -ECHILD;
+	sig = WSTOPSIG(status);
+	return sig == SIGTRAP || sig == (SIGTRAP | 0x80) ? 0 : -EINTR;
+}
+
+/* After it was asleep: the step that is under way comes to its end. */
+static int child_arrives(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		return -ECHILD;
+	return 0;
+}
+
+/*
+ * One life
+ */
+struct life {
+	bool ended;		/* the call was over before so many steps */
+	bool slept;		/* it was asleep at this point */
+	bool made;		/* the call has had its effect */
+};
+
+static void prepare(struct __test_metadata *_metadata, struct scene *s,
+		    const struct job *job)
+{
+	unsigned int i;
+
+	if (!job->slots)
+		return;
+	ASSERT_EQ(0, mbuf_queue_create(s->session, job->slots, MAX_MSG,
+				       job->flags, &s->rfd, &s->sfd));
+	for (i = 0; i < job->base; i++)
+		ASSERT_EQ(0, send_number(s, M_BASE + i, job->receives ?
+					 job->len : 50));
+}
+
+/* Takes all out: what it is, in got[]; how many. */
+static unsigned int take_all(struct scene *s, const struct job *job, long *got,
+			     unsigned int at, unsigned int max)
+{
+	long nr;
+
+	while (at < max && (nr = recv_number(s, job)) != -EAGAIN) {
+		got[at++] = nr;
+		if (nr < 0)
+			break;
+	}
+	return at;
+}
+
+#define MAX_GOT	32
+
+/* What others must have received, if the call was made or was not. */
+static unsigned int expected(const struct job *job, bool made, bool helped,
+			     long *want)
+{
+	unsigned int n = 0, i;
+
+	for (i = made ? job->receives : 0; i < job->base; i++)
+		want[n++] = M_BASE + i;
+	/* Sent for the child, which was not there any more. */
+	if (job->waits && helped && !made)
+		want[n++] = M_HELP;
+	for (i = 0; made && i < job->sends; i++)
+		want[n++] = M_CHILD + i;
+	want[n++] = M_OTHER;
+	want[n++] = M_AFTER;
+	return n;
+}
+
+static bool same(const long *a, unsigned int n, const long *b, unsigned int m)
+{
+	return n == m && !memcmp(a, b, n * sizeof(*a));
+}
+
+static void print_numbers(const char *what, const long *p, unsigned int n)
+{
+	char text[200] = "";
+	int at = 0;
+
+	while (n-- && at < 180)
+		at += snprintf(text + at, sizeof(text) - (size_t)at, " %ld",
+			       *p++);
+	diag("%s:%s", what, text);
+}
+
+/*
+ * Lets a child make so many steps, and kills it. With kill_asleep, where it
+ * falls asleep it is not helped on.
+ */
+static struct life live(struct __test_metadata *_metadata, struct scene *s,
+			const struct job *job, unsigned int steps,
+			bool by_syscall, bool kill_asleep)
+{
+	struct snapshot before, after;
+	long got[MAX_GOT], want[MAX_GOT];
+	struct mbuf_queue_info info;
+	bool helped = false, fine;
+	struct life life = {};
+	unsigned int n = 0, i, m;
+	int ret = 0;
+	pid_t pid;
+
+	ASSERT_EQ(0, take_snapshot(s->session, &before));
+	prepare(_metadata, s, job);
+	pid = child_start(s, job);
+	ASSERT_LT(0, pid);
+	for (i = 0; i < steps && !life.slept; i++) {
+		ret = child_step(s, job, pid, by_syscall);
+		if (ret < 0 || atomic_load(&s->view->returned))
+			break;
+		if (ret && kill_asleep) {
+			life.slept = true;
+		} else if (ret) {
+			/* Somebody makes room for it, or sends to it. */
+			helped = true;
+			if (job->parks)
+				got[n++] = recv_number(s, job);
+			else
+				ASSERT_EQ(0, send_number(s, M_HELP, job->len));
+			ret = child_arrives(pid);
+			ASSERT_EQ(0, ret);
+		}
+	}
+	life.ended = atomic_load(&s->view->returned);
+	ASSERT_LE(0, ret) {
+		TH_LOG("%s: step %u: %s", job->name, i, strerror(-ret));
+	}
+
+	/* As long as it is asleep it is in line, and what others do is for it. */
+	if (life.slept)
+		EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid));
+	/* That it is stopped keeps nobody waiting. */
+	if (job->base)
+		got[n++] = recv_number(s, job);
+	if (job->slots)
+		EXPECT_EQ(0, send_number(s, M_OTHER, 50));
+	if (!life.slept)
+		EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid));
+	if (!job->slots) {
+		ASSERT_EQ(0, take_snapshot(s->session, &after));
+		EXPECT_TRUE(same_usage(s->session, &before, &after)) {
+			TH_LOG("%s: killed at step %u: something is left",
+			       job->name, i);
+		}
+		life.made = life.ended;
+		if (life.ended)
+			EXPECT_LE(0, s->view->ret);
+		return life;
+	}
+
+	n = take_all(s, job, got, n, MAX_GOT);
+	EXPECT_EQ(0, send_number(s, M_AFTER, 50));
+	n = take_all(s, job, got, n, MAX_GOT);
+
+	m = expected(job, false, helped, want);
+	fine = same(got, n, want, m);
+	if (!fine) {
+		m = expected(job, true, helped, want);
+		fine = same(got, n, want, m);
+		life.made = fine;
+	}
+	info = get_info(s->sfd);
+	/* All that was sent is known, and so is who has received it. */
+	if (fine) {
+		unsigned int sent = job->base + 2 +
+				    (life.made ? job->sends : 0) +
+				    (job->waits && helped);
+
+		fine = info.sent == sent && info.received == sent;
+	}
+	fine = fine && !info.send_waiters && !info.recv_waiters &&
+	       !info.depth && info.senders == 1 && info.receivers == 1 &&
+	       !info_wrong(&info);
+	/* A call that has returned has been made, and one that sleeps not. */
+	if (life.ended && !life.made)
+		fine = false;
+	if (life.slept && life.made)
+		fine = false;
+	if (life.ended && s->view->ret < 0)
+		fine = false;
+	if (!fine) {
+		EXPECT_TRUE(fine) {
+			TH_LOG("%s: killed at %s %u%s: others see something else",
+			       job->name, by_syscall ? "entry" : "instruction",
+			       i, life.slept ? ", asleep" : "");
+		}
+		print_numbers("received", got, n);
+		m = expected(job, false, helped, want);
+		print_numbers("if not made", want, m);
+		m = expected(job, true, helped, want);
+		print_numbers("if made", want, m);
+		info_print("queue", &info);
+		diag("the call gave %ld", s->view->ret);
+	}
+	close_fd(&s->rfd);
+	close_fd(&s->sfd);
+	EXPECT_TRUE(EVENTUALLY(same_usage(s->session, &before, &after))) {
+		TH_LOG("%s: killed at step %u: something is left", job->name, i);
+	}
+	return life;
+}
+
+/* How many steps the whole call takes. */
+static unsigned int count_steps(struct __test_metadata *_metadata,
+				struct scene *s, const struct job *job,
+				bool by_syscall)
+{
+	unsigned int n;
+	pid_t pid;
+	int ret;
+
+	prepare(_metadata, s, job);
+	pid = child_start(s, job);
+	ASSERT_LT(0, pid);
+	for (n = 0; n < MAX_STEPS && !atomic_load(&s->view->returned); n++) {
+		ret = child_step(s, job, pid, by_syscall);
+		if (ret == 1) {
+			if (job->parks)
+				recv_number(s, job);
+			else
+				send_number(s, M_HELP, job->len);
+			ret = child_arrives(pid);
+		}
+		ASSERT_EQ(0, ret);
+	}
+	ASSERT_LT(n, MAX_STEPS);
+	kill_and_reap(pid);
+	close_fd(&s->rfd);
+	close_fd(&s->sfd);
+	return n;
+}
+
+static void drive(struct __test_metadata *_metadata, struct scene *s,
+		  const struct job *job)
+{
+	const uint64_t most = env_number("MBUF_STEP_MAX",
+					 emulated() ? 6000 : 1000000);
+	unsigned int mode, kills = 0, total[2], turn[2] = {};
+	uint64_t start = now_ns();
+
+	for (mode = 0; mode < 2; mode++) {
+		unsigned int n = count_steps(_metadata, s, job, mode), i, stride;
+		unsigned int before = 0, after = n;
+		struct life life;
+
+		total[mode] = n;
+		ASSERT_LT(0, n);
+		/* The one that is killed at i makes i steps. */
+		stride = 1;
+		while ((uint64_t)n * (n / stride) / 2 > most)
+			stride++;
+		/* Made once and for all at one point. */
+		for (i = 0; i < n && _metadata->passed; i += stride) {
+			life = live(_metadata, s, job, i, mode, false);
+			kills++;
+			if (life.made) {
+				after = after < i ? after : i;
+			} else {
+				EXPECT_LT(i, after) {
+					TH_LOG("%s: made at step %u, and not at %u",
+					       job->name, after, i);
+				}
+				before = i;
+			}
+		}
+		life = live(_metadata, s, job, n, mode, false);
+		kills++;
+		EXPECT_TRUE(life.made);
+		/* What was left out around it. */
+		for (i = before + 1; i < after && _metadata->passed; i++) {
+			life = live(_metadata, s, job, i, mode, false);
+			kills++;
+			if (life.made)
+				after = i;
+			else
+				before = i;
+		}
+		turn[mode] = after;
+		if (job->parks || job->waits) {
+			life = live(_metadata, s, job, MAX_STEPS, mode, true);
+			kills++;
+			EXPECT_TRUE(life.slept);
+		}
+		EXPECT_LT(before, after);
+	}
+	/* Instructions, the one that counts; entries and exits, likewise. */
+	diag("steps: %-34s %3u, %3u; %2u, %2u; %u killed, %llu ms",
+	     job->name, total[0], turn[0], total[1], turn[1], kills,
+	     (unsigned long long)((now_ns() - start) / NS_PER_MS));
+}
+
+/* From here on this process and its children run on one processor. */
+static void stay_here(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+FIXTURE(step) {
+	struct scene s;
+	struct snapshot before;
+};
+
+FIXTURE_SETUP(step)
+{
+	struct scene *s = &self->s;
+
+	/* Handing over between processors would take most of the time. */
+	stay_here();
+	s->rfd = -1;
+	s->sfd = -1;
+	s->session = mbuf_open();
+	ASSERT_GE(s->session, 0) {
+		TH_LOG("cannot open /dev/mbuf: %s; load the module first",
+		       mbuf_strerror(s->session));
+	}
+	ASSERT_EQ(0, take_snapshot(s->session, &self->before));
+	s->buf = map_shared(NR_BATCH * MAX_MSG);
+	s->room = malloc(MAX_MSG);
+	s->view = map_shared(sizeof(*s->view));
+	ASSERT_NE(NULL, s->buf);
+	ASSERT_NE(NULL, s->room);
+	ASSERT_NE(NULL, s->view);
+}
+
+FIXTURE_TEARDOWN(step)
+{
+	struct snapshot now = {};
+
+	close_fd(&self->s.rfd);
+	close_fd(&self->s.sfd);
+	if (_metadata->aborted)
+		return;
+	EXPECT_TRUE(EVENTUALLY(same_usage(self->s.session, &self->before,
+					  &now)));
+	EXPECT_EQ(self->before.fds, now.fds);
+	EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG));
+	close(self->s.session);
+}
+
+/* Some sandboxes forbid it. */
+#define NEED_PTRACE() do {						\
+	if (!may_trace())						\
+		SKIP(return, "processes cannot be traced here");	\
+} while (0)
+
+static int traced(void *arg)
+{
+	(void)arg;
+	return ptrace(PTRACE_TRACEME, 0, NULL, NULL) ? 1 : 0;
+}
+
+static bool may_trace(void)
+{
+	return reap(spawn(traced, NULL)) == 0;
+}
+
+/*
+ * Operations
+ */
+static long do_send(struct scene *s, const struct job *job)
+{
+	return mbuf_send(s->sfd, s->buf, job->len, MBUF_FOREVER);
+}
+
+static long do_write(struct scene *s, const struct job *job)
+{
+	return xwrite(s->sfd, s->buf, job->len);
+}
+
+static long do_send_msg(struct scene *s, const struct job *job)
+{
+	(void)job;
+	return mbuf_send_msg(s->sfd, s->msgs, MBUF_FOREVER);
+}
+
+static long do_send_batch(struct scene *s, const struct job *job)
+{
+	return mbuf_send_batch(s->sfd, s->msgs, job->sends, job->sends,
+			       MBUF_FOREVER);
+}
+
+static long do_recv(struct scene *s, const struct job *job)
+{
+	(void)job;
+	return mbuf_recv(s->rfd, s->buf, MAX_MSG, MBUF_FOREVER);
+}
+
+static long do_read(struct scene *s, const struct job *job)
+{
+	(void)job;
+	return xread(s->rfd, s->buf, MAX_MSG);
+}
+
+static long do_recv_msg(struct scene *s, const struct job *job)
+{
+	(void)job;
+	return mbuf_recv_msg(s->rfd, s->msgs, MBUF_FOREVER);
+}
+
+static long do_recv_batch(struct scene *s, const struct job *job)
+{
+	return mbuf_recv_batch(s->rfd, s->msgs, job->receives, job->receives,
+			       MBUF_FOREVER);
+}
+
+static const struct job sends[] = {
+	{ .name = "mbuf_send, 50 bytes", .call = do_send, .slots = 8,
+	  .base = 2, .len = 50, .sends = 1 },
+	{ .name = "mbuf_send, 4000 bytes", .call = do_send, .slots = 8,
+	  .base = 2, .len = 4000, .sends = 1 },
+	{ .name = "mbuf_send, 20000 bytes", .call = do_send, .slots = 8,
+	  .base = 2, .len = 20000, .sends = 1 },
+	{ .name = "mbuf_send_msg, credentials", .call = do_send_msg, .slots = 8,
+	  .base = 2, .len = 50, .sends = 1, .flags = MBUF_QUEUE_CREDS },
+	{ .name = "write, 50 bytes", .call = do_write, .slots = 8,
+	  .base = 2, .len = 50, .sends = 1 },
+};
+
+static const struct job send_batches[] = {
+	{ .name = "mbuf_send_batch, 5 x 50", .call = do_send_batch, .slots = 16,
+	  .base = 2, .len = 50, .sends = NR_BATCH },
+	{ .name = "mbuf_send_batch, 5 x 20000", .call = do_send_batch,
+	  .slots = 16, .base = 2, .len = 20000, .sends = NR_BATCH },
+};
+
+static const struct job receives[] = {
+	{ .name = "mbuf_recv, 50 bytes", .call = do_recv, .slots = 8,
+	  .base = 2, .len = 50, .receives = 1 },
+	{ .name = "mbuf_recv, 4000 bytes", .call = do_recv, .slots = 8,
+	  .base = 2, .len = 4000, .receives = 1 },
+	{ .name = "mbuf_recv, 20000 bytes", .call = do_recv, .slots = 8,
+	  .base = 2, .len = 20000, .receives = 1 },
+	{ .name = "mbuf_recv_msg, 50 bytes", .call = do_recv_msg, .slots = 8,
+	  .base = 2, .len = 50, .receives = 1 },
+	{ .name = "read, 50 bytes", .call = do_read, .slots = 8,
+	  .base = 2, .len = 50, .receives = 1 },
+};
+
+static const struct job recv_batches[] = {
+	{ .name = "mbuf_recv_batch, 3 x 50", .call = do_recv_batch, .slots = 16,
+	  .base = 4, .len = 50, .receives = 3 },
+	{ .name = "mbuf_recv_batch, 3 x 20000", .call = do_recv_batch,
+	  .slots = 16, .base = 4, .len = 20000, .receives = 3 },
+};
+
+static const struct job sleepers[] = {
+	{ .name = "mbuf_send, 50 bytes, parked", .call = do_send, .slots = 2,
+	  .base = 2, .len = 50, .sends = 1, .parks = true },
+	{ .name = "mbuf_send, 20000 bytes, parked", .call = do_send, .slots = 2,
+	  .base = 2, .len = 20000, .sends = 1, .parks = true },
+	{ .name = "write, 50 bytes, parked", .call = do_write, .slots = 2,
+	  .base = 2, .len = 50, .sends = 1, .parks = true },
+	{ .name = "mbuf_recv, 50 bytes, waiting", .call = do_recv, .slots = 2,
+	  .len = 50, .waits = true },
+	{ .name = "mbuf_recv, 20000 bytes, waiting", .call = do_recv,
+	  .slots = 2, .len = 20000, .waits = true },
+	{ .name = "read, 50 bytes, waiting", .call = do_read, .slots = 2,
+	  .len = 50, .waits = true },
+};
+
+#define DRIVE_ALL(jobs) do {						\
+	unsigned int __i;						\
+									\
+	NEED_PTRACE();							\
+	for (__i = 0; __i < ARRAY_SIZE(jobs); __i++)			\
+		drive(_metadata, &self->s, &(jobs)[__i]);		\
+} while (0)
+
+TEST_F_TIMEOUT(step, send, LONG_TIMEOUT)
+{
+	DRIVE_ALL(sends);
+}
+
+TEST_F_TIMEOUT(step, send_batch, LONG_TIMEOUT)
+{
+	DRIVE_ALL(send_batches);
+}
+
+TEST_F_TIMEOUT(step, recv, LONG_TIMEOUT)
+{
+	DRIVE_ALL(receives);
+}
+
+TEST_F_TIMEOUT(step, recv_batch, LONG_TIMEOUT)
+{
+	DRIVE_ALL(recv_batches);
+}
+
+TEST_F_TIMEOUT(step, asleep, LONG_TIMEOUT)
+{
+	DRIVE_ALL(sleepers);
+}
+
+/*
+ * What has no effect on a queue: nothing may be left of it
+ */
+static long do_open(struct scene *s, const struct job *job)
+{
+	(void)s;
+	(void)job;
+	return mbuf_open();
+}
+
+static long do_query(struct scene *s, const struct job *job)
+{
+	struct mbuf_query q;
+
+	(void)job;
+	return mbuf_query(s->session, &q);
+}
+
+static long do_create(struct scene *s, const struct job *job)
+{
+	int r, w;
+
+	(void)job;
+	return mbuf_queue_create(s->session, 16, 5000, MBUF_QUEUE_PRIO, &r, &w);
+}
+
+/* A whole life with a queue, of which every entry to the kernel counts. */
+static long do_all(struct scene *s, const struct job *job)
+{
+	struct mbuf_queue_info info;
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct pollfd p = { .events = POLLIN };
+	int session = mbuf_open(), r, w, r2, ep;
+	struct mbuf_query q;
+
+	(void)job;
+	if (session < 0 || mbuf_query(session, &q) ||
+	    mbuf_queue_create(session, 4, MAX_MSG, MBUF_QUEUE_CREDS, &r, &w))
+		return -1;
+	close(session);
+	p.fd = r;
+	ep = epoll_create1(EPOLL_CLOEXEC);
+	r2 = dup(r);
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, r, &ev) || poll(&p, 1, 0) ||
+	    mbuf_send(w, s->buf, 100, MBUF_FOREVER) ||
+	    mbuf_send(w, s->buf, 20000, MBUF_FOREVER) ||
+	    xwrite(w, s->buf, 3000) != 3000 || poll(&p, 1, -1) != 1 ||
+	    epoll_wait(ep, &ev, 1, -1) != 1 || mbuf_queue_info(r, &info) ||
+	    info.depth != 3 || mbuf_recv(r, s->buf, MAX_MSG, MBUF_NOW) != 100 ||
+	    xread(r2, s->buf, MAX_MSG) != 20000)
+		return -2;
+	close(r);
+	close(w);
+	close(ep);
+	close(r2);
+	return 0;
+}
+
+static const struct job sessions[] = {
+	{ .name = "mbuf_open", .call = do_open },
+	{ .name = "mbuf_query", .call = do_query },
+	{ .name = "mbuf_queue_create", .call = do_create },
+	{ .name = "a whole life", .call = do_all },
+};
+
+TEST_F_TIMEOUT(step, session, LONG_TIMEOUT)
+{
+	DRIVE_ALL(sessions);
+}
+
+/*
+ * Between what others do and the next instruction of who sleeps
+ */
+
+/* Nobody else runs on this processor from here on: no child, that is. */
+static bool go_first(void)
+{
+	struct sched_param p = { .sched_priority = 10 };
+
+	return !sched_setscheduler(0, SCHED_FIFO, &p);
+}
+
+static void go_on(void)
+{
+	struct sched_param p = { .sched_priority = 0 };
+
+	sched_setscheduler(0, SCHED_OTHER, &p);
+}
+
+static int sleeper_main(void *arg)
+{
+	struct child_arg *a = arg;
+
+	a->s->view->ret = a->job->call(a->s, a->job);
+	atomic_store(&a->s->view->returned, 1);
+	while (pause())
+		;
+	return 0;
+}
+
+enum fate { KILLED, STOPPED, KILLED_BEFORE, NR_FATES };
+
+static const char *const fate_names[NR_FATES] = {
+	"killed after", "stopped after", "killed before",
+};
+
+/*
+ * A sleeper gets what it waits for and is killed, or stopped and continued,
+ * before its next instruction; or it is killed first and gets it then.
+ */
+static void meet(struct __test_metadata *_metadata, struct scene *s,
+		 const struct job *job, enum fate fate)
+{
+	struct child_arg a = { s, job };
+	struct mbuf_queue_info info;
+	long got[MAX_GOT], want[MAX_GOT];
+	unsigned int n = 0, m = 0, i;
+	bool ran;
+	pid_t pid;
+
+	prepare(_metadata, s, job);
+	for (i = 0; i < NR_BATCH; i++) {
+		s->msgs[i] = msg_of(s->buf + i * MAX_MSG, job->len);
+		if (job->sends)
+			fill_pattern(s->buf + i * MAX_MSG, job->len,
+				     M_CHILD + i);
+	}
+	s->view->ret = 0x7777;
+	atomic_store(&s->view->returned, 0);
+	pid = spawn(sleeper_main, &a);
+	ASSERT_LT(0, pid);
+	ASSERT_SLEEPERS(s->rfd, job->waits, job->parks);
+	/* All that it touches is there before it matters. */
+	fill_pattern(s->room, job->len, M_HELP);
+
+	ASSERT_TRUE(go_first());
+	if (fate == KILLED_BEFORE)
+		kill(pid, SIGKILL);
+	if (job->parks)
+		got[n++] = recv_number(s, job);
+	else
+		EXPECT_EQ(0, send_number(s, M_HELP, job->len));
+	info = get_info(s->rfd);
+	ran = atomic_load(&s->view->returned);
+	if (fate != KILLED_BEFORE)
+		kill(pid, fate == KILLED ? SIGKILL : SIGSTOP);
+	go_on();
+
+	/* It was served, and yet has done nothing. */
+	EXPECT_EQ(0, info.recv_waiters);
+	EXPECT_EQ(0, info.send_waiters);
+	EXPECT_FALSE(ran);
+	if (fate == STOPPED) {
+		int status;
+
+		ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+		EXPECT_TRUE(WIFSTOPPED(status));
+		kill(pid, SIGCONT);
+		EXPECT_TRUE(EVENTUALLY(atomic_load(&s->view->returned)));
+		EXPECT_LE(0, s->view->ret);
+		if (job->waits)
+			EXPECT_TRUE(is_pattern(s->buf, job->len, M_HELP));
+	}
+	EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid));
+
+	/*
+	 * A message that has entered is the queue's, whoever sent it; one that
+	 * its receiver did not live to see is still there.
+	 */
+	for (i = 0; i < job->base; i++)
+		want[m++] = M_BASE + i;
+	if (job->parks)
+		want[m++] = M_CHILD;
+	if (job->waits && fate != STOPPED)
+		want[m++] = M_HELP;
+	n = take_all(s, job, got, n, MAX_GOT);
+	info = get_info(s->rfd);
+	if (!same(got, n, want, m) || info_wrong(&info) ||
+	    info.sent != m + (job->waits && fate == STOPPED) ||
+	    info.received != info.sent || info.depth) {
+		EXPECT_TRUE(false) {
+			TH_LOG("%s: %s it was served", job->name,
+			       fate_names[fate]);
+		}
+		print_numbers("received", got, n);
+		print_numbers("should be", want, m);
+		info_print("queue", &info);
+	}
+	EXPECT_EQ(0, send_number(s, M_AFTER, 50));
+	EXPECT_EQ(M_AFTER, recv_number(s, job));
+	close_fd(&s->rfd);
+	close_fd(&s->sfd);
+}
+
+static bool may_go_first(void)
+{
+	bool may = go_first();
+
+	go_on();
+	return may;
+}
+
+#define NEED_PRIORITY() do {						\
+	if (!may_go_first())						\
+		SKIP(return, "cannot become a real-time process here");	\
+} while (0)
+
+TEST_F_TIMEOUT(step, served_and_killed, LONG_TIMEOUT)
+{
+	unsigned int i, round;
+	enum fate fate;
+
+	NEED_PRIORITY();
+	for (i = 0; i < ARRAY_SIZE(sleepers); i++)
+		for (fate = 0; fate < NR_FATES; fate++)
+			for (round = 0; round < 3 && _metadata->passed; round++)
+				meet(_metadata, &self->s, &sleepers[i], fate);
+}
+
+/*
+ * The same with others behind: they get what the dead did not live to see, in
+ * their order.
+ */
+struct behind {
+	int fd;
+	_Atomic long *got;
+};
+
+static int behind_main(void *arg)
+{
+	struct behind *b = arg;
+	uint8_t *p = malloc(MAX_MSG);
+	unsigned int nr;
+	ssize_t ret = mbuf_recv(b->fd, p, MAX_MSG, MBUF_FOREVER);
+
+	for (nr = 1; nr < 40; nr++)
+		if (ret > 0 && is_pattern(p, (size_t)ret, nr))
+			break;
+	atomic_store(b->got, ret > 0 ? (long)nr : ret);
+	return 0;
+}
+
+TEST_F_TIMEOUT(step, served_and_killed_others_behind, LONG_TIMEOUT)
+{
+	static const uint32_t lens[] = { 50, 4000, 20000 };
+	struct scene *s = &self->s;
+	_Atomic long *got = map_shared(2 * sizeof(*got));
+	unsigned int i, k;
+
+	NEED_PRIORITY();
+	ASSERT_NE(NULL, got);
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		const struct job job = {
+			.name = "mbuf_recv", .call = do_recv, .slots = 4,
+			.len = lens[i], .waits = true,
+		};
+		struct child_arg a = { s, &job };
+		pid_t pid, other[2];
+
+		prepare(_metadata, s, &job);
+		pid = spawn(sleeper_main, &a);
+		ASSERT_SLEEPERS(s->rfd, 1, 0);
+		for (k = 0; k < 2; k++) {
+			struct behind b = { s->rfd, &got[k] };
+
+			got[k] = 0;
+			other[k] = spawn(behind_main, &b);
+			ASSERT_SLEEPERS(s->rfd, k + 2, 0);
+		}
+		fill_pattern(s->room, lens[i], M_HELP);
+		ASSERT_TRUE(go_first());
+		EXPECT_EQ(0, send_number(s, M_HELP, lens[i]));
+		kill(pid, SIGKILL);
+		go_on();
+		EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid));
+		EXPECT_EQ(0, reap(other[0]));
+		EXPECT_EQ(M_HELP, got[0]);
+		EXPECT_EQ(0, got[1]);
+		EXPECT_EQ(1, get_info(s->rfd).recv_waiters);
+		EXPECT_EQ(1, get_info(s->rfd).received);
+		EXPECT_EQ(0, send_number(s, M_AFTER, lens[i]));
+		EXPECT_EQ(0, reap(other[1]));
+		EXPECT_EQ(M_AFTER, got[1]);
+		close_fd(&s->rfd);
+		close_fd(&s->sfd);
+	}
+	munmap((void *)got, 2 * sizeof(*got));
+}
+
+TEST_HARNESS_MAIN
