@@ -1194,23 +1194,13 @@ TEST_F(queue, inflight_is_charged)
 }
 
 /* Whatever is open keeps the module from being unloaded. */
-#define REFCNT	"/sys/module/mbuf/refcnt"
-
-static long module_users(void)
-{
-	char text[32];
-
-	return read_file(REFCNT, text, sizeof(text)) ?
-	       strtol(text, NULL, 10) : -1;
-}
-
 TEST_F(queue, pins_the_module)
 {
 	long before = module_users();
 	int session;
 
 	if (before < 0)
-		SKIP(return, "no " REFCNT ": mbuf is built in");
+		SKIP(return, "no " MODULE_REFCNT ": mbuf is built in");
 	/* At least our session. */
 	EXPECT_LE(1, before);
 	session = mbuf_open();

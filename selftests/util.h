@@ -4,8 +4,9 @@
  *
  * Rules that the tests keep to:
  *  - Every test runs in a fixture whose teardown proves that nothing is left:
- *    the user's objects, memory and bytes in flight, the open descriptors and
- *    the children must be what they were before.
+ *    the user's objects, memory and bytes in flight, the files that pin the
+ *    module, the open descriptors and the children must be what they were
+ *    before.
  *  - No sleep stands for an event. Whether somebody is asleep in a queue is
  *    read from the queue (wait_sleepers()).
  *  - Assertions are for the process that runs the test. Children and threads
@@ -739,8 +740,20 @@ static inline void stuck_free(struct stuck *s)
  */
 struct snapshot {
 	struct mbuf_usage objects, memory, inflight;
+	long module_users;
 	int fds;
 };
+
+#define MODULE_REFCNT	"/sys/module/mbuf/refcnt"
+
+/* How many open files keep the module loaded; -1 if it is built in. */
+static inline long module_users(void)
+{
+	char text[32];
+
+	return read_file(MODULE_REFCNT, text, sizeof(text)) ?
+	       strtol(text, NULL, 10) : -1;
+}
 
 static inline int take_snapshot(int session, struct snapshot *s)
 {
@@ -750,6 +763,7 @@ static inline int take_snapshot(int session, struct snapshot *s)
 	s->objects = q.objects;
 	s->memory = q.memory;
 	s->inflight = q.inflight;
+	s->module_users = module_users();
 	s->fds = count_fds();
 	return ret;
 }
@@ -760,7 +774,8 @@ static inline bool same_usage(int session, const struct snapshot *want,
 	return !take_snapshot(session, got) &&
 	       got->objects.used == want->objects.used &&
 	       got->memory.used == want->memory.used &&
-	       got->inflight.used == want->inflight.used;
+	       got->inflight.used == want->inflight.used &&
+	       got->module_users == want->module_users;
 }
 
 FIXTURE(queue) {
@@ -802,6 +817,8 @@ FIXTURE_TEARDOWN(queue)
 	EXPECT_EQ(self->before.objects.used, now.objects.used);
 	EXPECT_EQ(self->before.memory.used, now.memory.used);
 	EXPECT_EQ(self->before.inflight.used, now.inflight.used);
+	/* Also of files that no descriptor stands for. */
+	EXPECT_EQ(self->before.module_users, now.module_users);
 	EXPECT_EQ(self->before.fds, now.fds);
 	EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG));
 	close(self->session);
