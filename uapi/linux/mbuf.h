@@ -109,6 +109,9 @@ struct mbuf_usage {
 
 /* What the module can do: bits of struct mbuf_query.features. */
 #define MBUF_FEATURE_QUEUE	0x1ULL	/* queues */
+#define MBUF_FEATURE_CHANNEL	0x2ULL	/* channels, WAIT_ANY, POLL_ALL */
+#define MBUF_FEATURE_LISTENER	0x4ULL	/* listeners */
+#define MBUF_FEATURE_THREAD	0x8ULL	/* MBUF_END_THREAD */
 
 /**
  * struct mbuf_query - argument of MBUF_IOC_QUERY
@@ -122,11 +125,15 @@ struct mbuf_usage {
  * @batch_max:	out: the most messages that one batch can have
  * @prio_max:	out: the highest priority a message can have
  * @resv:	out: 0
- * @objects:	out: objects of the user who opened the session (sessions and
- *		queues)
+ * @objects:	out: objects of the user who opened the session (sessions,
+ *		queues, endpoints, listeners and accept queues)
  * @memory:	out: bytes allocated for those objects
  * @inflight:	out: bytes of messages that the *caller* has in flight and
  *		that are not in preallocated slots
+ * @name_max:	out: the longest name of a listener, in bytes
+ * @wait_any_max: out: the most endpoints that one WAIT_ANY can name
+ * @backlog_max: out: the most connections that one accept queue can keep
+ * @acl_max:	out: the most users that a listener's list can have
  *
  * On a session. Errors: only the common ones.
  */
@@ -142,6 +149,10 @@ struct mbuf_query {
 	struct mbuf_usage objects;
 	struct mbuf_usage memory;
 	struct mbuf_usage inflight;
+	__u32 name_max;
+	__u32 wait_any_max;
+	__u32 backlog_max;
+	__u32 acl_max;
 };
 
 /*
@@ -381,10 +392,660 @@ struct mbuf_batch {
 	__u32 flags;
 };
 
-/* Numbers are never reused. 0x00-0x0f: session; 0x10-0x1f: queue. */
+/*
+ * Channels
+ * ========
+ *
+ * A channel is a connection of two endpoints. Each endpoint has an inbound
+ * slot of 32 bytes that only the peer writes, a sequence number that counts
+ * what was written to it, and a count of the signals that came since the last
+ * wait. A write replaces what is in the slot, whole: a reader gets what one
+ * write put there, never a mixture. Signals that nobody waits for are counted,
+ * up to 2^32 - 1. Nothing is allocated for either, so neither ever blocks.
+ *
+ * EXCHANGE does up to four steps in this order: WRITE to the peer's slot,
+ * SIGNAL the peer, WAIT for a signal, READ the own slot. A client does all
+ * four for a request and its reply; a server begins with WAIT and READ and
+ * then does all four for a reply and the next request.
+ *
+ * An endpoint has one waiter at most. A WAIT while somebody else waits is
+ * EBUSY, and the first one is not disturbed. poll() is not waiting: it
+ * consumes nothing, and any number may do it.
+ *
+ * read(2) is WAIT and READ, write(2) is WRITE and SIGNAL, of exactly 32 bytes:
+ * a shorter buffer is EMSGSIZE for read(), any other size is EMSGSIZE for
+ * write(), and 0 is EINVAL for both.
+ *
+ * When an endpoint is closed, its peer can still READ. A WAIT succeeds while
+ * signals are pending, and once more, with 0 signals, if the last value was
+ * neither waited for nor read; after that it is EPIPE, and read() returns 0.
+ * WRITE and SIGNAL are EPIPE at once, without a SIGPIPE.
+ *
+ * poll(): POLLIN if a WAIT would succeed at once; POLLOUT while the peer is
+ * there (and has accepted, see CONNECT); POLLHUP when it is gone. An
+ * edge-triggered poller gets an event for every signal that nobody waited for.
+ *
+ * Endpoints that a session makes, by CHANNEL_CREATE, CONNECT or from its
+ * listeners by ACCEPT, are attached to it unless %MBUF_END_DETACHED is given:
+ * POLL_ALL on the session tells which of them are ready. Closing the endpoint
+ * or the session detaches.
+ */
+
+/* Bytes in a slot. */
+#define MBUF_SLOT_SIZE		32
+
+/* Flags of struct mbuf_end. */
+/* The descriptor starts out with O_NONBLOCK. */
+#define MBUF_END_NONBLOCK	0x01
+/* Do not attach the endpoint to the session. */
+#define MBUF_END_DETACHED	0x02
+/* The inbound slot can be mapped: see struct mbuf_slot_map. */
+#define MBUF_END_MAP		0x04
+/*
+ * The endpoint belongs to the calling thread. Any other thread gets EPERM from
+ * all but close(), poll() and CHANNEL_INFO; those of other processes and kernel
+ * threads that work for io_uring count as others. When the thread ends or
+ * executes a program, the endpoint is closed, whoever has a descriptor of it:
+ * the peer is told, and what is left reports POLLHUP and EPERM. POLL_ALL tells
+ * of it only if this thread asks.
+ */
+#define MBUF_END_THREAD		0x08
+
+/**
+ * struct mbuf_end - an endpoint that is about to be made
+ * @ref:	in: flags and handle must be 0; out: fd is the endpoint, opened
+ *		with O_RDWR and O_CLOEXEC
+ * @cookie:	in: what POLL_ALL shall call it; 0 with %MBUF_END_DETACHED
+ * @id:		out: its identity, never used again for another object
+ * @flags:	in: MBUF_END_*
+ * @resv:	must be 0
+ */
+struct mbuf_end {
+	struct mbuf_ref ref;
+	__u64 cookie;
+	__u64 id;
+	__u32 flags;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_channel_create - argument of MBUF_IOC_CHANNEL_CREATE
+ * @target:	must be 0
+ * @flags:	must be 0
+ * @resv:	must be 0
+ * @end:	the two endpoints
+ *
+ * On a session, whose user is charged. Errors: EINVAL. EDQUOT. EMFILE, ENFILE.
+ * ENOMEM. EOPNOTSUPP: %MBUF_END_THREAD, and this kernel cannot do it (see
+ * %MBUF_FEATURE_THREAD).
+ */
+struct mbuf_channel_create {
+	__u64 target;
+	__u32 flags;
+	__u32 resv;
+	struct mbuf_end end[2];
+};
+
+/* Steps of an EXCHANGE: struct mbuf_exchange.steps. */
+#define MBUF_STEP_WRITE		0x01
+#define MBUF_STEP_SIGNAL		0x02
+#define MBUF_STEP_WAIT		0x04
+#define MBUF_STEP_READ		0x08
+
+/* What is known of an endpoint: state of mbuf_exchange and others. */
+#define MBUF_END_CLOSED		0x01	/* the peer is gone */
+#define MBUF_END_PENDING	0x02	/* connecting, not accepted yet */
+#define MBUF_END_ASKING		0x04	/* accepted, not approved yet */
+#define MBUF_END_REFUSED	0x08	/* gone before it was accepted */
+#define MBUF_END_DEAD		0x10	/* its thread has ended */
+
+/**
+ * struct mbuf_exchange - argument of MBUF_IOC_EXCHANGE
+ * @target:	must be 0
+ * @wait:	how long WAIT may take; ignored without it, but must be valid
+ * @steps:	%MBUF_STEP_WRITE, %MBUF_STEP_SIGNAL, %MBUF_STEP_WAIT, %MBUF_STEP_READ, one or more
+ * @done:	must be 0 in a new call. A call that ends in WAIT without a
+ *		signal (EAGAIN, EINTR, ETIMEDOUT) sets it to the steps that
+ *		were done, which are not done again if the same struct is
+ *		passed again, be it by a restart of the call or by the program
+ * @state:	out: MBUF_END_*
+ * @resv:	must be 0
+ * @signals:	out: with WAIT: signals since the last wait, otherwise those
+ *		that are pending. All are taken at once
+ * @seq:	out: how often the own slot was written: the number of the value
+ *		that is in @data with READ
+ * @data:	in: with WRITE: what to write; out: with READ: what was read,
+ *		zeroes if nothing was ever written
+ *
+ * On an endpoint. All is done in one step as seen by the peer, so a signal is
+ * never seen before what was written with it. A signal wakes the waiter and
+ * hands it the value that is in the slot at that moment.
+ *
+ * Errors: EINVAL: @steps or @done. EPIPE: the peer is gone; ECONNREFUSED: it
+ * never was there, as the connection was refused. EBUSY: somebody else waits;
+ * nothing was done. EPERM: it belongs to another thread. ENOTCONN: not
+ * approved yet. EAGAIN, ETIMEDOUT, EINTR: no signal, as @wait says; @done says
+ * what was done. EFAULT: a result cannot be written; signals that had been
+ * taken are pending again, but what was signalled stays so.
+ */
+struct mbuf_exchange {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u32 steps;
+	__u32 done;
+	__u32 state;
+	__u32 resv;
+	__u64 signals;
+	__u64 seq;
+	__u8 data[MBUF_SLOT_SIZE];
+};
+
+/**
+ * struct mbuf_slot_map - what mmap() of an endpoint shows
+ * @version:	odd while the rest is being changed
+ * @state:	MBUF_END_*
+ * @seq:	as struct mbuf_exchange.seq
+ * @signals:	signals that are pending
+ * @resv:	0
+ * @data:	the slot
+ *
+ * An endpoint made with %MBUF_END_MAP can be mapped: one page, offset 0,
+ * MAP_SHARED, PROT_READ (anything else is EPERM or EINVAL, ENODEV without the
+ * flag). To read, load @version until it is even, copy what is wanted with
+ * loads that the compiler may not merge, and start again if @version has
+ * changed meanwhile. The kernel changes it with interrupts disabled, so it is
+ * odd for some nanoseconds only. A mapping does not keep the endpoint open, and
+ * stays valid, with %MBUF_END_CLOSED set in @state, for as long as it exists.
+ */
+struct mbuf_slot_map {
+	__u32 version;
+	__u32 state;
+	__u64 seq;
+	__u64 signals;
+	__u64 resv;
+	__u8 data[MBUF_SLOT_SIZE];
+};
+
+/* Who is at the other end: struct mbuf_peer.flags. */
+#define MBUF_PEER_KNOWN		0x01	/* there is, or was, one */
+#define MBUF_PEER_KERNEL	0x02	/* a driver; the rest is 0 */
+
+/**
+ * struct mbuf_peer - a process, as of the time when it connected or accepted
+ * @pid:	process id as seen from the caller's pid namespace, 0 if it has
+ *		none there
+ * @uid:	effective user id as seen from the caller's user namespace, the
+ *		overflow id if it has none there
+ * @gid:	effective group id, likewise
+ * @flags:	MBUF_PEER_*
+ * @start:	when the process was started: nanoseconds since boot, as the
+ *		caller sees them (field 22 of /proc/PID/stat has the same in
+ *		clock ticks). Process ids are used again; together with this
+ *		they are not
+ */
+struct mbuf_peer {
+	__u32 pid;
+	__u32 uid;
+	__u32 gid;
+	__u32 flags;
+	__u64 start;
+};
+
+/**
+ * struct mbuf_channel_info - argument of MBUF_IOC_CHANNEL_INFO
+ * @target:	must be 0
+ * @id:		out: the endpoint's identity
+ * @peer_id:	out: that of the other endpoint
+ * @flags:	out: MBUF_END_* as given when it was made
+ * @state:	out: MBUF_END_*
+ * @seq:	out: how often the own slot was written
+ * @peer_seq:	out: how often the peer's was
+ * @signals:	out: signals pending
+ * @peer_signals: out: signals pending at the peer
+ * @waiters:	out: 1 if somebody waits
+ * @resv:	out: 0
+ * @peer:	out: who is at the other end
+ *
+ * On an endpoint, by anybody who has it. Errors: only the common ones.
+ */
+struct mbuf_channel_info {
+	__u64 target;
+	__u64 id;
+	__u64 peer_id;
+	__u32 flags;
+	__u32 state;
+	__u64 seq;
+	__u64 peer_seq;
+	__u32 signals;
+	__u32 peer_signals;
+	__u32 waiters;
+	__u32 resv;
+	struct mbuf_peer peer;
+};
+
+/**
+ * struct mbuf_approve - argument of MBUF_IOC_APPROVE
+ * @target:	must be 0
+ * @verdict:	1: the connection is approved; 0: it is refused
+ * @resv:	must be 0
+ *
+ * On an endpoint from ACCEPT with %MBUF_ACCEPT_ASK. Until then it can be
+ * looked at with CHANNEL_INFO and READ, and closing it refuses the connection.
+ * Errors: EINVAL: @verdict, or it has been approved or refused already.
+ * EPIPE: who asked has gone.
+ */
+struct mbuf_approve {
+	__u64 target;
+	__u32 verdict;
+	__u32 resv;
+};
+
+/*
+ * Sets of endpoints
+ * =================
+ */
+
+/**
+ * struct mbuf_attach - argument of MBUF_IOC_ATTACH and MBUF_IOC_DETACH
+ * @target:	must be 0
+ * @ref:	an endpoint, listener or accept queue
+ * @cookie:	ATTACH: what POLL_ALL shall call it; DETACH: must be 0
+ * @flags:	ATTACH: 0 or %MBUF_ATTACH_MOVE; DETACH: must be 0
+ * @resv:	must be 0
+ *
+ * On a session. Errors: EBADF: @ref is no descriptor. ENOTTY: it is none that
+ * can be attached. EBUSY: it is attached to a session already, which may be
+ * this one. EPERM: it belongs to another thread. EPIPE: it is dead. DETACH:
+ * ENOENT: it is not attached to this session.
+ */
+struct mbuf_attach {
+	__u64 target;
+	struct mbuf_ref ref;
+	__u64 cookie;
+	__u32 flags;
+	__u32 resv;
+};
+
+/* Detach it from the session that it is attached to first. */
+#define MBUF_ATTACH_MOVE	0x01
+
+/* What POLL_ALL tells: struct mbuf_event.events. The values of poll(2). */
+#define MBUF_EVENT_IN		0x0001	/* a WAIT or ACCEPT would succeed */
+#define MBUF_EVENT_OUT		0x0004	/* CONNECT was accepted; told once */
+#define MBUF_EVENT_HUP		0x0010	/* the peer is gone */
+
+/**
+ * struct mbuf_event - something that is ready
+ * @cookie:	as attached
+ * @events:	MBUF_EVENT_*
+ * @resv:	0
+ */
+struct mbuf_event {
+	__u64 cookie;
+	__u32 events;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_poll_all - argument of MBUF_IOC_POLL_ALL
+ * @target:	must be 0
+ * @wait:	how long to wait, if nothing is ready
+ * @events:	address of room for @nr struct mbuf_event
+ * @nr:		how many, from 1 to mbuf_query.batch_max
+ * @stride:	bytes from one element to the next: 16 or more, a multiple of 8,
+ *		at most 256
+ * @flags:	must be 0
+ * @resv:	must be 0
+ *
+ * On a session. Returns how many elements were filled in. What is attached and
+ * ready is told each time, until it is no longer ready (level-triggered), in
+ * turn if there is more than @nr. What it costs depends on what is ready, not
+ * on what is attached. The session is ready for poll() when POLL_ALL would not
+ * wait. Any number of threads may wait; what becomes ready wakes one of them.
+ *
+ * Errors: EINVAL: @nr, @stride, @flags. EAGAIN, ETIMEDOUT, EINTR: nothing is
+ * ready, as @wait says. EFAULT: the first element cannot be written.
+ */
+struct mbuf_poll_all {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u64 events;
+	__u32 nr;
+	__u32 stride;
+	__u32 flags;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_wait_any - argument of MBUF_IOC_WAIT_ANY
+ * @target:	must be 0
+ * @wait:	how long to wait
+ * @ends:	address of @nr struct mbuf_ref, each an endpoint
+ * @nr:		how many, from 1 to mbuf_query.wait_any_max
+ * @stride:	bytes from one element to the next: 16 or more, a multiple of 8,
+ *		at most 256
+ * @flags:	must be 0
+ * @index:	out: which of them, counted from 0
+ * @state:	out: MBUF_END_* of that endpoint
+ * @resv:	must be 0
+ * @signals:	out: signals taken, as EXCHANGE
+ * @seq:	out: number of the value
+ * @data:	out: the value
+ *
+ * On a session, though the endpoints need not be attached to it. WAIT and READ
+ * on the first of several endpoints to get a signal. The call is the one
+ * waiter of all of them while it lasts. If several are ready, the call takes
+ * the first at or after one that changes from call to call, so that none is
+ * starved. An endpoint whose peer is gone and that has nothing left is ready
+ * with %MBUF_END_CLOSED and 0 signals.
+ *
+ * Errors: EINVAL: @nr, @stride, @flags, or an endpoint is named twice. EBADF:
+ * a reference is no descriptor. ENOTTY: it is no endpoint. EBUSY: somebody
+ * waits for one of them. Of two calls for overlapping sets, one succeeds.
+ * EPERM: one belongs to another thread. ENOTCONN: one is not approved yet.
+ * EAGAIN, ETIMEDOUT, EINTR: no signal, as @wait says. EFAULT: as EXCHANGE.
+ */
+struct mbuf_wait_any {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u64 ends;
+	__u32 nr;
+	__u32 stride;
+	__u32 flags;
+	__u32 index;
+	__u32 state;
+	__u32 resv;
+	__u64 signals;
+	__u64 seq;
+	__u8 data[MBUF_SLOT_SIZE];
+};
+
+/*
+ * Listeners
+ * =========
+ *
+ * A listener has a name by which others can connect. A name is 1 to
+ * mbuf_query.name_max bytes of any value, compared as bytes: a NUL in it is a
+ * byte like others and ends nothing, and there is no normalization. Names
+ * belong to the network namespace in which the process was that opened the
+ * session, as abstract names of AF_UNIX do. A name is free again as soon as
+ * the last descriptor of the listener is closed.
+ *
+ * Who may connect is decided at CONNECT. If the user is in the listener's list,
+ * that says yes or no. Otherwise the write permission that @mode grants to the
+ * owner, the group or others decides, as for a file, but with the effective ids
+ * and without exceptions for capabilities. A CONNECT that is refused so, or
+ * finds no room, allocates nothing and wakes nobody.
+ *
+ * A connection that is not accepted yet is in an accept queue. A listener has
+ * one, unless its backlog is 0, and ACCEPT_QUEUE makes more, each with a
+ * descriptor of its own, so that each thread can serve its own. A new
+ * connection goes to the queue in which somebody has waited longest in ACCEPT,
+ * or else to the one that has the fewest, in turn. When an accept queue is
+ * closed, its connections move to others; those that find no room are refused.
+ * Who has only an accept queue can accept, but not change the listener.
+ *
+ * poll() of a listener or accept queue: POLLIN if ACCEPT would succeed.
+ * POLLHUP, of an accept queue, when the listener is gone.
+ */
+
+/* Flags of struct mbuf_listen and struct mbuf_listener_set. */
+#define MBUF_LISTEN_NONBLOCK	0x01	/* starts out with O_NONBLOCK */
+#define MBUF_LISTEN_DETACHED	0x02	/* do not attach to the session */
+#define MBUF_LISTEN_OWNER	0x04	/* uid counts */
+#define MBUF_LISTEN_GROUP	0x08	/* gid counts */
+#define MBUF_LISTEN_MODE	0x10	/* SET: mode counts */
+#define MBUF_LISTEN_BACKLOG	0x20	/* SET: backlog counts */
+
+/**
+ * struct mbuf_listen - argument of MBUF_IOC_LISTEN
+ * @target:	must be 0
+ * @name:	address of the name
+ * @name_len:	its length in bytes
+ * @flags:	MBUF_LISTEN_* up to GROUP
+ * @mode:	permissions, of which the write bits (0222) count; at most 0777
+ * @backlog:	how many connections the listener's own accept queue keeps, at
+ *		most mbuf_query.backlog_max; 0: it has none
+ * @uid:	with %MBUF_LISTEN_OWNER: the owner; otherwise must be 0, and the
+ *		owner is the effective user id of the caller
+ * @gid:	with %MBUF_LISTEN_GROUP: the group; otherwise must be 0, and the
+ *		group is the effective group id of the caller
+ * @cookie:	what POLL_ALL shall call it; 0 with %MBUF_LISTEN_DETACHED
+ * @listener:	in: flags and handle must be 0; out: fd is the listener, opened
+ *		with O_RDWR and O_CLOEXEC
+ * @id:		out: its identity
+ *
+ * On a session, whose user is charged. Errors: EINVAL: an argument, or an id
+ * that the caller's user namespace does not have. ENAMETOOLONG. EADDRINUSE:
+ * there is a listener of that name. EPERM: an owner other than the caller, or
+ * a group that it is not in, without CAP_CHOWN in its user namespace. EDQUOT.
+ * EMFILE, ENFILE. ENOMEM.
+ */
+struct mbuf_listen {
+	__u64 target;
+	__u64 name;
+	__u32 name_len;
+	__u32 flags;
+	__u32 mode;
+	__u32 backlog;
+	__u32 uid;
+	__u32 gid;
+	__u64 cookie;
+	struct mbuf_ref listener;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_listener_set - argument of MBUF_IOC_LISTENER_SET
+ * @target:	must be 0
+ * @flags:	what to change: %MBUF_LISTEN_OWNER, GROUP, MODE, BACKLOG
+ * @mode:	as struct mbuf_listen; 0 if not to be changed
+ * @backlog:	what waits already stays. A backlog of 0 cannot be changed, and
+ *		nothing can be changed to it
+ * @uid:	the new owner; 0 if not to be changed
+ * @gid:	the new group; likewise
+ * @resv:	must be 0
+ *
+ * On a listener. Errors: EINVAL. EPERM.
+ */
+struct mbuf_listener_set {
+	__u64 target;
+	__u32 flags;
+	__u32 mode;
+	__u32 backlog;
+	__u32 uid;
+	__u32 gid;
+	__u32 resv;
+};
+
+/**
+ * enum mbuf_acl_op - what to do with a user in a listener's list
+ * @MBUF_ACL_FORGET:	not in the list
+ * @MBUF_ACL_ALLOW:	may connect, whatever the mode
+ * @MBUF_ACL_DENY:	may not
+ */
+enum mbuf_acl_op {
+	MBUF_ACL_FORGET = 0,
+	MBUF_ACL_ALLOW = 1,
+	MBUF_ACL_DENY = 2,
+};
+
+/**
+ * struct mbuf_listener_acl - argument of MBUF_IOC_LISTENER_ACL
+ * @target:	must be 0
+ * @uid:	whom, as seen from the caller's user namespace
+ * @op:		enum mbuf_acl_op
+ *
+ * On a listener. In force for every CONNECT that begins after it returns; with
+ * %MBUF_ACL_DENY connections of the user that nobody has accepted yet are
+ * refused, too. Errors: EINVAL: @op, or no such user in the namespace. ENOSPC:
+ * the list has mbuf_query.acl_max users. EDQUOT. ENOMEM.
+ */
+struct mbuf_listener_acl {
+	__u64 target;
+	__u32 uid;
+	__u32 op;
+};
+
+/**
+ * struct mbuf_listener_info - argument of MBUF_IOC_LISTENER_INFO
+ * @target:	must be 0
+ * @id:		out: the identity of the listener, or of the accept queue
+ * @listener_id: out: that of the listener
+ * @name:	in: address of room for the name, or 0
+ * @name_len:	in: bytes of room; out: length of the name
+ * @mode:	out: as set, as are uid and gid
+ * @uid:	out
+ * @gid:	out
+ * @backlog:	out: of this accept queue
+ * @pending:	out: connections in this accept queue
+ * @waiters:	out: threads asleep in ACCEPT on it
+ * @queues:	out: accept queues of the listener
+ * @acl_nr:	out: users in the list
+ * @resv:	out: 0
+ * @accepted:	out: connections that were accepted from any of its queues
+ * @denied:	out: that were refused for who asked
+ * @overflowed:	out: that were refused as there was no room
+ * @withdrawn:	out: that ended before somebody accepted
+ *
+ * On a listener or accept queue. Errors: EMSGSIZE: the name is longer than
+ * @name_len, which says how long; nothing else is written.
+ */
+struct mbuf_listener_info {
+	__u64 target;
+	__u64 id;
+	__u64 listener_id;
+	__u64 name;
+	__u32 name_len;
+	__u32 mode;
+	__u32 uid;
+	__u32 gid;
+	__u32 backlog;
+	__u32 pending;
+	__u32 waiters;
+	__u32 queues;
+	__u32 acl_nr;
+	__u32 resv;
+	__u64 accepted;
+	__u64 denied;
+	__u64 overflowed;
+	__u64 withdrawn;
+};
+
+/**
+ * struct mbuf_accept_queue - argument of MBUF_IOC_ACCEPT_QUEUE
+ * @target:	must be 0
+ * @backlog:	how many connections it keeps, 1 to mbuf_query.backlog_max
+ * @flags:	%MBUF_LISTEN_NONBLOCK, %MBUF_LISTEN_DETACHED
+ * @cookie:	what POLL_ALL shall call it; 0 if detached
+ * @queue:	in: flags and handle must be 0; out: fd is the accept queue,
+ *		opened with O_RDONLY and O_CLOEXEC
+ * @id:		out: its identity
+ *
+ * On a listener. It is attached to the session that the listener is attached
+ * to, and charged to who pays for the listener. Errors: EINVAL. ENOSPC: a
+ * listener has 256 at most. EDQUOT. EMFILE, ENFILE. ENOMEM.
+ */
+struct mbuf_accept_queue {
+	__u64 target;
+	__u32 backlog;
+	__u32 flags;
+	__u64 cookie;
+	struct mbuf_ref queue;
+	__u64 id;
+};
+
+/* Flags of struct mbuf_connect. */
+#define MBUF_CONNECT_ASYNC	0x01	/* do not wait until it is accepted */
+#define MBUF_CONNECT_UID	0x02	/* uid counts */
+#define MBUF_CONNECT_HELLO	0x04	/* data is written, with a signal */
+
+/**
+ * struct mbuf_connect - argument of MBUF_IOC_CONNECT
+ * @target:	must be 0
+ * @wait:	how long to wait until it is accepted
+ * @name:	address of the listener's name
+ * @name_len:	its length in bytes
+ * @flags:	MBUF_CONNECT_*
+ * @uid:	with %MBUF_CONNECT_UID: the effective user id that the process
+ *		must have had that made the listener; otherwise 0
+ * @resv:	must be 0
+ * @end:	the endpoint
+ * @data:	with %MBUF_CONNECT_HELLO: the first value for the peer's slot,
+ *		which it can read before it approves; otherwise zeroes
+ *
+ * On a session, whose user is charged until the connection is accepted for
+ * both endpoints, then for this one. The identity that the peer sees is that
+ * of the calling process at this moment.
+ *
+ * With %MBUF_CONNECT_ASYNC it returns as soon as the connection is in an
+ * accept queue. The endpoint can be used at once; what is written is found
+ * when it is accepted, and poll() gives POLLOUT from then on. If it is refused
+ * that looks as if the peer had gone, with ECONNREFUSED instead of EPIPE.
+ *
+ * Errors: EINVAL. ENAMETOOLONG. ECONNREFUSED: there is no such listener, it
+ * did not approve, or it is gone. EACCES: it does not want this user, or it was
+ * not made by @uid. EAGAIN: there is no room in its accept queues; or with
+ * %MBUF_WAIT_NOW or O_NONBLOCK of the session: nobody waits in ACCEPT.
+ * ETIMEDOUT, EINTR: not accepted, as @wait says, and withdrawn. EDQUOT. EMFILE,
+ * ENFILE. ENOMEM. EOPNOTSUPP: as CHANNEL_CREATE.
+ */
+struct mbuf_connect {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u64 name;
+	__u32 name_len;
+	__u32 flags;
+	__u32 uid;
+	__u32 resv;
+	struct mbuf_end end;
+	__u8 data[MBUF_SLOT_SIZE];
+};
+
+/* Flags of struct mbuf_accept. */
+#define MBUF_ACCEPT_ASK		0x01	/* who asks waits for APPROVE */
+
+/**
+ * struct mbuf_accept - argument of MBUF_IOC_ACCEPT
+ * @target:	must be 0
+ * @wait:	how long to wait for a connection
+ * @flags:	MBUF_ACCEPT_*
+ * @resv:	must be 0
+ * @end:	the endpoint. It is attached to the session that the accept
+ *		queue is attached to, if any, and charged to who pays for the
+ *		accept queue
+ * @peer:	out: who connected
+ *
+ * On a listener or an accept queue. Errors: EINVAL: also a listener with a
+ * backlog of 0. EAGAIN, ETIMEDOUT, EINTR: no connection, as @wait says. EPIPE:
+ * an accept queue whose listener is gone. EDQUOT. EMFILE, ENFILE. ENOMEM.
+ * EOPNOTSUPP: as CHANNEL_CREATE. With all of them the connection stays in the
+ * queue.
+ */
+struct mbuf_accept {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u32 flags;
+	__u32 resv;
+	struct mbuf_end end;
+	struct mbuf_peer peer;
+};
+
+/*
+ * Numbers are never reused. 0x00-0x0f: session; 0x10-0x1f: queue; 0x20-0x2f:
+ * endpoint; 0x30-0x3f: listener and accept queue.
+ */
 #define MBUF_IOC_QUERY		_IOWR(MBUF_IOC_TYPE, 0x00, struct mbuf_query)
 #define MBUF_IOC_QUEUE_CREATE	_IOWR(MBUF_IOC_TYPE, 0x01, \
 				      struct mbuf_queue_create)
+#define MBUF_IOC_CHANNEL_CREATE	_IOWR(MBUF_IOC_TYPE, 0x02, \
+				      struct mbuf_channel_create)
+#define MBUF_IOC_LISTEN		_IOWR(MBUF_IOC_TYPE, 0x03, struct mbuf_listen)
+#define MBUF_IOC_CONNECT	_IOWR(MBUF_IOC_TYPE, 0x04, struct mbuf_connect)
+#define MBUF_IOC_ATTACH		_IOWR(MBUF_IOC_TYPE, 0x05, struct mbuf_attach)
+#define MBUF_IOC_DETACH		_IOWR(MBUF_IOC_TYPE, 0x06, struct mbuf_attach)
+#define MBUF_IOC_POLL_ALL	_IOWR(MBUF_IOC_TYPE, 0x07, struct mbuf_poll_all)
+#define MBUF_IOC_WAIT_ANY	_IOWR(MBUF_IOC_TYPE, 0x08, struct mbuf_wait_any)
 
 #define MBUF_IOC_SEND		_IOWR(MBUF_IOC_TYPE, 0x10, struct mbuf_xfer)
 #define MBUF_IOC_RECV		_IOWR(MBUF_IOC_TYPE, 0x11, struct mbuf_xfer)
@@ -392,5 +1053,21 @@ struct mbuf_batch {
 #define MBUF_IOC_RECV_BATCH	_IOWR(MBUF_IOC_TYPE, 0x13, struct mbuf_batch)
 #define MBUF_IOC_QUEUE_INFO	_IOWR(MBUF_IOC_TYPE, 0x14, \
 				      struct mbuf_queue_info)
+
+#define MBUF_IOC_EXCHANGE	_IOWR(MBUF_IOC_TYPE, 0x20, \
+				      struct mbuf_exchange)
+#define MBUF_IOC_APPROVE	_IOWR(MBUF_IOC_TYPE, 0x21, struct mbuf_approve)
+#define MBUF_IOC_CHANNEL_INFO	_IOWR(MBUF_IOC_TYPE, 0x22, \
+				      struct mbuf_channel_info)
+
+#define MBUF_IOC_ACCEPT		_IOWR(MBUF_IOC_TYPE, 0x30, struct mbuf_accept)
+#define MBUF_IOC_ACCEPT_QUEUE	_IOWR(MBUF_IOC_TYPE, 0x31, \
+				      struct mbuf_accept_queue)
+#define MBUF_IOC_LISTENER_SET	_IOWR(MBUF_IOC_TYPE, 0x32, \
+				      struct mbuf_listener_set)
+#define MBUF_IOC_LISTENER_ACL	_IOWR(MBUF_IOC_TYPE, 0x33, \
+				      struct mbuf_listener_acl)
+#define MBUF_IOC_LISTENER_INFO	_IOWR(MBUF_IOC_TYPE, 0x34, \
+				      struct mbuf_listener_info)
 
 #endif /* _UAPI_LINUX_MBUF_H */
