@@ -8,9 +8,14 @@
 #define _MBUF_COMPAT_H
 
 #include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
 #include <linux/time_namespace.h>
+#include <linux/version.h>
+#ifdef CONFIG_TRACEPOINTS
+#include <trace/events/sched.h>
+#endif
 
 /**
  * mbuf_ktime_to_host() - convert a caller's monotonic time to the host's
@@ -39,5 +44,63 @@ static inline ktime_t mbuf_ktime_to_host(ktime_t t)
 	return t;
 #endif
 }
+
+/**
+ * mbuf_vm_flags_mod() - change the flags of a new mapping
+ * @vma: the mapping, in ->mmap
+ * @set: flags to set
+ * @clear: flags to clear
+ */
+static inline void mbuf_vm_flags_mod(struct vm_area_struct *vma,
+				     unsigned long set, unsigned long clear)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_mod(vma, set, clear);
+#else
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
+#endif
+}
+
+/**
+ * mbuf_boottime_to_caller() - convert the host's boot time to a caller's
+ * @ns: nanoseconds of CLOCK_BOOTTIME of the host
+ *
+ * Return: the same instant in the time namespace of the current task.
+ */
+static inline u64 mbuf_boottime_to_caller(u64 ns)
+{
+#ifdef CONFIG_TIME_NS
+	return ns + timespec64_to_ns(&current->nsproxy->time_ns->offsets.boottime);
+#else
+	return ns;
+#endif
+}
+
+#ifdef CONFIG_TRACEPOINTS
+/*
+ * A probe of the wrong type is a crash where calls are checked (kCFI), so it is
+ * chosen by the type that the tracepoint wants: recent kernels tell whether
+ * the thread was the last of its process.
+ */
+#define mbuf_exit_probe(task_only, task_and_group)			\
+	__builtin_choose_expr(						\
+		__builtin_types_compatible_p(				\
+			typeof(&check_trace_callback_type_sched_process_exit), \
+			void (*)(void (*)(void *, struct task_struct *))), \
+		(void *)(task_only), (void *)(task_and_group)) +	\
+	BUILD_BUG_ON_ZERO(!__builtin_types_compatible_p(		\
+			typeof(&check_trace_callback_type_sched_process_exit), \
+			void (*)(void (*)(void *, struct task_struct *))) && \
+		!__builtin_types_compatible_p(				\
+			typeof(&check_trace_callback_type_sched_process_exit), \
+			void (*)(void (*)(void *, struct task_struct *, bool))))
+
+#define mbuf_exec_probe(probe)						\
+	(void *)(probe) +						\
+	BUILD_BUG_ON_ZERO(!__builtin_types_compatible_p(		\
+			typeof(&check_trace_callback_type_sched_process_exec), \
+			void (*)(void (*)(void *, struct task_struct *, pid_t, \
+					  struct linux_binprm *))))
+#endif
 
 #endif /* _MBUF_COMPAT_H */

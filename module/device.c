@@ -9,6 +9,8 @@
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include "bind.h"
+#include "channel.h"
 #include "object.h"
 #include "quota.h"
 #include "session.h"
@@ -22,14 +24,33 @@ static struct miscdevice mbuf_device = {
 
 static int __init mbuf_init(void)
 {
+	int err;
+
 	mbuf_object_init();
 	mbuf_quota_init();
-	return misc_register(&mbuf_device);
+	err = mbuf_bind_init();
+	if (err)
+		return err;
+	err = mbuf_channel_init();
+	if (err)
+		goto bind;
+	err = misc_register(&mbuf_device);
+	if (err)
+		goto channel;
+	return 0;
+
+channel:
+	mbuf_channel_exit();
+bind:
+	mbuf_bind_exit();
+	return err;
 }
 
 static void __exit mbuf_exit(void)
 {
 	misc_deregister(&mbuf_device);
+	mbuf_channel_exit();
+	mbuf_bind_exit();
 }
 
 module_init(mbuf_init);

@@ -1,26 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include "bind.h"
+#include "channel.h"
 #include "object.h"
 #include "payload.h"
 #include "queue.h"
 #include "quota.h"
 #include "session.h"
+#include "set.h"
 
 /* Sizes of the first version of each struct. */
 #define QUERY_SIZE_V0	88
 #define CREATE_SIZE_V0	64
+#define CHANNEL_SIZE_V0	96
+#define ATTACH_SIZE_V0	40
+#define POLL_SIZE_V0	48
+#define ANY_SIZE_V0	104
+#define EVENT_SIZE_V0	16
+#define REF_SIZE_V0	16
+
+#define STRIDE_MAX	256
+
+/* Events that are told without going back for more. */
+#define EVENTS_CHUNK	32
 
 /**
  * struct mbuf_session - an open /dev/mbuf
+ * @set: what POLL_ALL asks
  * @payer: who pays for it and for what it makes; holds a reference
  * @id: identity
+ * @turn: where WAIT_ANY looks first; need not be exact
+ * @rcu: who wakes pollers of @set does so under RCU
  */
 struct mbuf_session {
+	struct mbuf_set set;
 	struct mbuf_account *payer;
 	u64 id;
+	unsigned int turn;
+	struct rcu_head rcu;
 };
+
+static void session_free(struct mbuf_set *set)
+{
+	kfree_rcu(container_of(set, struct mbuf_session, set), rcu);
+}
 
 static const struct mbuf_charge session_charge = {
 	.n = {
@@ -45,6 +72,7 @@ static int session_open(struct inode *inode, struct file *file)
 	if (err)
 		goto put;
 	s->id = mbuf_object_id();
+	mbuf_set_init(&s->set, session_free);
 
 	file->private_data = s;
 	return stream_open(inode, file);
@@ -60,9 +88,10 @@ static int session_release(struct inode *inode, struct file *file)
 {
 	struct mbuf_session *s = file->private_data;
 
+	mbuf_set_kill(&s->set);
 	mbuf_uncharge(s->payer, &session_charge);
 	mbuf_account_put(s->payer);
-	kfree(s);
+	mbuf_set_put(&s->set);
 	return 0;
 }
 
@@ -79,7 +108,7 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 	struct mbuf_query q;
 	int err;
 
-	BUILD_BUG_ON(sizeof(q) != QUERY_SIZE_V0);
+	BUILD_BUG_ON(sizeof(q) != QUERY_SIZE_V0 + 16);
 
 	err = mbuf_ioctl_get(&q, sizeof(q), QUERY_SIZE_V0, arg, size);
 	if (err)
@@ -91,12 +120,15 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 		return -ENOMEM;
 
 	memset(&q, 0, sizeof(q));
-	q.features = MBUF_FEATURE_QUEUE;
+	q.features = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL;
+	if (mbuf_bind_supported())
+		q.features |= MBUF_FEATURE_THREAD;
 	q.slots_max = MBUF_SLOTS_MAX;
 	q.msg_max = MBUF_MSG_MAX;
 	q.inline_max = MBUF_INLINE_MAX;
 	q.batch_max = MBUF_BATCH_MAX;
 	q.prio_max = MBUF_PRIO_MAX;
+	q.wait_any_max = MBUF_WAIT_ANY_MAX;
 	usage_get(&q.objects, s->payer, MBUF_RES_OBJECTS);
 	usage_get(&q.memory, s->payer, MBUF_RES_MEMORY);
 	usage_get(&q.inflight, caller, MBUF_RES_INFLIGHT);
@@ -139,6 +171,247 @@ static long session_queue_create(struct mbuf_session *s, void __user *arg,
 	return 0;
 }
 
+static long session_channel_create(struct mbuf_session *s, void __user *arg,
+				   size_t size)
+{
+	struct mbuf_channel_create c;
+	struct mbuf_end_prep prep[2];
+	struct mbuf_channel *channel;
+	int err;
+
+	BUILD_BUG_ON(sizeof(c) != CHANNEL_SIZE_V0);
+
+	err = mbuf_ioctl_get(&c, sizeof(c), CHANNEL_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	if (c.target)
+		return -EOPNOTSUPP;
+	if (c.flags || c.resv)
+		return -EINVAL;
+	err = mbuf_end_check(&c.end[0]) ?: mbuf_end_check(&c.end[1]);
+	if (err)
+		return err;
+
+	channel = mbuf_channel_new(false);
+	if (!channel)
+		return -ENOMEM;
+	err = mbuf_end_prepare(&prep[0], channel, 0, s->payer, &s->set,
+			       &c.end[0]);
+	if (err)
+		goto put;
+	err = mbuf_end_prepare(&prep[1], channel, 1, s->payer, &s->set,
+			       &c.end[1]);
+	if (err)
+		goto abort_first;
+	err = mbuf_ioctl_put(arg, size, &c, sizeof(c));
+	if (err)
+		goto abort_both;
+
+	mbuf_end_commit(&prep[0]);
+	mbuf_end_commit(&prep[1]);
+	mbuf_fd_install(&prep[0].fd);
+	mbuf_fd_install(&prep[1].fd);
+	mbuf_channel_put(channel);
+	return 0;
+
+abort_both:
+	mbuf_end_abort(&prep[1]);
+abort_first:
+	mbuf_end_abort(&prep[0]);
+put:
+	mbuf_channel_put(channel);
+	return err;
+}
+
+static long session_attach(struct mbuf_session *s, void __user *arg,
+			   size_t size, bool attach)
+{
+	struct mbuf_attach a;
+	struct file *file;
+	int err;
+
+	BUILD_BUG_ON(sizeof(a) != ATTACH_SIZE_V0);
+
+	err = mbuf_ioctl_get(&a, sizeof(a), ATTACH_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	if (a.target)
+		return -EOPNOTSUPP;
+	if (a.resv || a.ref.flags || a.ref.handle)
+		return -EINVAL;
+	if (attach ? a.flags & ~MBUF_ATTACH_MOVE : a.flags || a.cookie)
+		return -EINVAL;
+
+	file = fget(a.ref.fd);
+	if (!file)
+		return -EBADF;
+	if (!mbuf_channel_is(file))
+		err = -ENOTTY;
+	else if (attach)
+		err = mbuf_channel_attach(file, &s->set, a.cookie,
+					  a.flags & MBUF_ATTACH_MOVE);
+	else
+		err = mbuf_channel_detach(file, &s->set);
+	fput(file);
+	return err;
+}
+
+static int session_wait_parse(struct mbuf_deadline *deadline,
+			      const struct file *file,
+			      const struct mbuf_wait *wait)
+{
+	int err = mbuf_deadline_parse(deadline, wait);
+
+	if (file->f_flags & O_NONBLOCK)
+		deadline->mode = MBUF_WAIT_NOW;
+	return err;
+}
+
+static int events_put(void __user *to, u32 stride,
+		      const struct mbuf_event *events, unsigned int nr)
+{
+	unsigned int i;
+
+	if (stride == sizeof(*events))
+		return copy_to_user(to, events, nr * sizeof(*events)) ?
+		       -EFAULT : 0;
+	for (i = 0; i < nr; i++) {
+		if (copy_to_user(to + i * stride, &events[i],
+				 sizeof(events[i])))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static long session_poll_all(struct file *file, void __user *arg, size_t size)
+{
+	struct mbuf_session *s = file->private_data;
+	struct mbuf_event events[EVENTS_CHUNK];
+	struct mbuf_deadline deadline;
+	struct mbuf_poll_all p;
+	unsigned int done = 0;
+	void __user *to;
+	int err, nr;
+
+	BUILD_BUG_ON(sizeof(p) != POLL_SIZE_V0);
+	BUILD_BUG_ON(sizeof(events[0]) != EVENT_SIZE_V0);
+
+	err = mbuf_ioctl_get(&p, sizeof(p), POLL_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	if (p.target)
+		return -EOPNOTSUPP;
+	if (p.flags || p.resv || !p.nr || p.nr > MBUF_BATCH_MAX ||
+	    p.stride < EVENT_SIZE_V0 || p.stride > STRIDE_MAX || p.stride % 8)
+		return -EINVAL;
+	err = session_wait_parse(&deadline, file, &p.wait);
+	if (err)
+		return err;
+	to = u64_to_user_ptr(p.events);
+	if ((uintptr_t)p.events != p.events ||
+	    !access_ok(to, (size_t)p.nr * p.stride))
+		return -EFAULT;
+
+	if (p.nr <= EVENTS_CHUNK) {
+		nr = mbuf_set_wait(&s->set, events, p.nr, &deadline);
+		if (nr < 0)
+			return nr;
+		err = events_put(to, p.stride, events, nr);
+		done = nr;
+	} else {
+		struct mbuf_event *many;
+
+		/* All at once: what has been told goes to the end of the line. */
+		many = kmalloc_array(p.nr, sizeof(*many), GFP_KERNEL_ACCOUNT);
+		if (!many)
+			return -ENOMEM;
+		nr = mbuf_set_wait(&s->set, many, p.nr, &deadline);
+		if (nr > 0) {
+			err = events_put(to, p.stride, many, nr);
+			done = nr;
+		}
+		kfree(many);
+		if (nr < 0)
+			return nr;
+	}
+	if (err) {
+		/* Who was woken for it cannot tell: let somebody else. */
+		mbuf_set_pass_on(&s->set);
+		return err;
+	}
+	return done;
+}
+
+static long session_wait_any(struct file *file, void __user *arg, size_t size)
+{
+	struct mbuf_session *s = file->private_data;
+	struct file *ends[MBUF_WAIT_ANY_MAX];
+	struct mbuf_deadline deadline;
+	struct mbuf_taken undo;
+	struct mbuf_wait_any w;
+	unsigned int nr, first;
+	void __user *from;
+	int err;
+
+	BUILD_BUG_ON(sizeof(w) != ANY_SIZE_V0);
+
+	err = mbuf_ioctl_get(&w, sizeof(w), ANY_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	if (w.target)
+		return -EOPNOTSUPP;
+	if (w.flags || w.resv || !w.nr || w.nr > MBUF_WAIT_ANY_MAX ||
+	    w.stride < REF_SIZE_V0 || w.stride > STRIDE_MAX || w.stride % 8)
+		return -EINVAL;
+	err = session_wait_parse(&deadline, file, &w.wait);
+	if (err)
+		return err;
+	from = u64_to_user_ptr(w.ends);
+	if ((uintptr_t)w.ends != w.ends)
+		return -EFAULT;
+
+	for (nr = 0; nr < w.nr; nr++) {
+		struct mbuf_ref ref;
+
+		err = mbuf_ioctl_get(&ref, sizeof(ref), REF_SIZE_V0,
+				     from + nr * w.stride, w.stride);
+		if (err)
+			goto put;
+		err = -EINVAL;
+		if (ref.flags || ref.handle)
+			goto put;
+		err = -EBADF;
+		ends[nr] = fget(ref.fd);
+		if (!ends[nr])
+			goto put;
+		err = -ENOTTY;
+		if (!mbuf_channel_is(ends[nr])) {
+			fput(ends[nr]);
+			goto put;
+		}
+	}
+	first = READ_ONCE(s->turn);
+	WRITE_ONCE(s->turn, first + 1);
+	err = mbuf_wait_any(ends, nr, first % nr, &deadline, &w, &undo);
+	if (!err) {
+		err = mbuf_ioctl_put(arg, size, &w, sizeof(w));
+		if (err)
+			mbuf_wait_any_undo(ends[w.index], &undo);
+	}
+put:
+	while (nr--)
+		fput(ends[nr]);
+	return err;
+}
+
+static __poll_t session_poll(struct file *file, poll_table *wait)
+{
+	struct mbuf_session *s = file->private_data;
+
+	poll_wait(file, &s->set.poll, wait);
+	return mbuf_set_ready(&s->set) ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
 static long session_ioctl(struct file *file, unsigned int cmd,
 			  unsigned long arg)
 {
@@ -153,6 +426,16 @@ static long session_ioctl(struct file *file, unsigned int cmd,
 		return session_query(s, uarg, size);
 	case _IOC_NR(MBUF_IOC_QUEUE_CREATE):
 		return session_queue_create(s, uarg, size);
+	case _IOC_NR(MBUF_IOC_CHANNEL_CREATE):
+		return session_channel_create(s, uarg, size);
+	case _IOC_NR(MBUF_IOC_ATTACH):
+		return session_attach(s, uarg, size, true);
+	case _IOC_NR(MBUF_IOC_DETACH):
+		return session_attach(s, uarg, size, false);
+	case _IOC_NR(MBUF_IOC_POLL_ALL):
+		return session_poll_all(file, uarg, size);
+	case _IOC_NR(MBUF_IOC_WAIT_ANY):
+		return session_wait_any(file, uarg, size);
 	default:
 		return -ENOTTY;
 	}
@@ -176,6 +459,7 @@ const struct file_operations mbuf_session_fops = {
 	.owner		= THIS_MODULE,
 	.open		= session_open,
 	.release	= session_release,
+	.poll		= session_poll,
 	.unlocked_ioctl	= session_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.show_fdinfo	= session_show_fdinfo,

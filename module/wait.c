@@ -26,17 +26,17 @@ int mbuf_deadline_parse(struct mbuf_deadline *d, const struct mbuf_wait *u)
 }
 
 /**
- * mbuf_waiter_sleep() - sleep until the wait ends
- * @w: the current task's waiter, in a line
+ * mbuf_sleep() - sleep until a wait ends
+ * @state: of the current task's waiter: MBUF_WAITING until the wait ends
  * @d: how long; the mode is not MBUF_WAIT_NOW
  *
- * The wait has ended when @w's state has changed. If not, the caller has to
- * look again under the object's lock before it withdraws.
+ * The wait has ended when @state has changed. If not, the caller has to look
+ * again under the object's lock before it withdraws.
  *
  * Context: no locks held.
  * Return: 0, -ERESTARTSYS for a signal, -ETIMEDOUT.
  */
-int mbuf_waiter_sleep(struct mbuf_waiter *w, const struct mbuf_deadline *d)
+int mbuf_sleep(const int *state, const struct mbuf_deadline *d)
 {
 	ktime_t at = 0;
 	int err = 0;
@@ -46,7 +46,8 @@ int mbuf_waiter_sleep(struct mbuf_waiter *w, const struct mbuf_deadline *d)
 
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
-		if (mbuf_waiter_state(w) != MBUF_WAITING)
+		/* Pairs with the release of who ends the wait. */
+		if (smp_load_acquire(state) != MBUF_WAITING)
 			break;
 		if (signal_pending(current)) {
 			err = -ERESTARTSYS;
@@ -63,4 +64,23 @@ int mbuf_waiter_sleep(struct mbuf_waiter *w, const struct mbuf_deadline *d)
 	}
 	__set_current_state(TASK_RUNNING);
 	return err;
+}
+
+/**
+ * __mbuf_kick_poll() - wake pollers
+ * @kick: which
+ */
+void __mbuf_kick_poll(const struct mbuf_kick *kick)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(kick->poll); i++) {
+		__poll_t events = kick->events[i];
+
+		/* That nothing more will come is for everybody. */
+		if (kick->poll[i])
+			__wake_up(kick->poll[i], TASK_NORMAL,
+				  events & (EPOLLHUP | EPOLLERR) ? 0 : 1,
+				  poll_to_key(events));
+	}
 }

@@ -25,6 +25,8 @@
 
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/poll.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <uapi/linux/mbuf.h>
@@ -66,8 +68,72 @@ struct mbuf_deadline {
 	ktime_t at;
 };
 
+/**
+ * struct mbuf_kick - whom to wake once the locks are dropped
+ * @task: up to two tasks whose waits have ended
+ * @poll: up to two waitqueues of pollers
+ * @events: what to tell these
+ *
+ * For objects whose locks are raw: they wake without taking references to the
+ * tasks, or to what the waitqueues are part of. Instead mbuf_kick_begin() is
+ * called before the first lock is taken, and mbuf_kick_end() after the last is
+ * dropped: RCU keeps all of that in memory in between.
+ */
+struct mbuf_kick {
+	struct task_struct *task[2];
+	wait_queue_head_t *poll[2];
+	__poll_t events[2];
+};
+
 int mbuf_deadline_parse(struct mbuf_deadline *d, const struct mbuf_wait *u);
-int mbuf_waiter_sleep(struct mbuf_waiter *w, const struct mbuf_deadline *d);
+int mbuf_sleep(const int *state, const struct mbuf_deadline *d);
+void __mbuf_kick_poll(const struct mbuf_kick *kick);
+
+/**
+ * mbuf_waiter_sleep() - sleep until the wait ends
+ * @w: the current task's waiter, in a line
+ * @d: how long; the mode is not MBUF_WAIT_NOW
+ *
+ * Context, return: as mbuf_sleep().
+ */
+static inline int mbuf_waiter_sleep(struct mbuf_waiter *w,
+				    const struct mbuf_deadline *d)
+{
+	return mbuf_sleep(&w->state, d);
+}
+
+/**
+ * mbuf_kick_begin() - before taking a lock under which somebody may be kicked
+ * @kick: nobody yet
+ *
+ * Context: enters a read-side critical section of RCU.
+ */
+static __always_inline void mbuf_kick_begin(struct mbuf_kick *kick)
+{
+	kick->task[0] = NULL;
+	kick->task[1] = NULL;
+	kick->poll[0] = NULL;
+	kick->poll[1] = NULL;
+	rcu_read_lock();
+}
+
+/**
+ * mbuf_kick_end() - wake whom it says
+ * @kick: whom
+ *
+ * Context: no locks held, not in interrupt context; leaves the critical
+ * section.
+ */
+static __always_inline void mbuf_kick_end(const struct mbuf_kick *kick)
+{
+	if (kick->task[0])
+		wake_up_process(kick->task[0]);
+	if (unlikely(kick->task[1]))
+		wake_up_process(kick->task[1]);
+	if (unlikely(kick->poll[0] || kick->poll[1]))
+		__mbuf_kick_poll(kick);
+	rcu_read_unlock();
+}
 
 /**
  * mbuf_waiter_init() - prepare to wait

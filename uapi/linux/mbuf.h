@@ -704,7 +704,7 @@ struct mbuf_event {
  * wait. Any number of threads may wait; what becomes ready wakes one of them.
  *
  * Errors: EINVAL: @nr, @stride, @flags. EAGAIN, ETIMEDOUT, EINTR: nothing is
- * ready, as @wait says. EFAULT: the first element cannot be written.
+ * ready, as @wait says. EFAULT: an element cannot be written.
  */
 struct mbuf_poll_all {
 	__u64 target;

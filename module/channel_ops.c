@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What can be done with an endpoint. */
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+#include "channel_priv.h"
+
+/* Sizes of the first version of each struct. */
+#define EXCHANGE_SIZE_V0	88
+#define INFO_SIZE_V0		88
+#define APPROVE_SIZE_V0		16
+
+#define STEPS	(MBUF_STEP_WRITE | MBUF_STEP_SIGNAL | MBUF_STEP_WAIT | \
+		 MBUF_STEP_READ)
+
+static int gone_error(const struct mbuf_channel *c)
+{
+	return c->status & STATUS_REFUSED ? -ECONNREFUSED : -EPIPE;
+}
+
+/* Not all can be done: can @steps? Under the lock. */
+static int end_check_steps(struct mbuf_channel *c, struct mbuf_endpoint *end,
+			   unsigned int steps)
+{
+	u32 status = c->status;
+
+	if (!(status & STATUS_OPEN(end->side)))
+		return status & STATUS_REFUSED ? -EPIPE : -EPERM;
+	if (status & STATUS_ASKING && end->side == MBUF_SIDE_ACCEPT &&
+	    steps & ~MBUF_STEP_READ)
+		return -ENOTCONN;
+	if (!(status & STATUS_OPEN(!end->side))) {
+		if (steps & (MBUF_STEP_WRITE | MBUF_STEP_SIGNAL))
+			return gone_error(c);
+		if (steps & MBUF_STEP_WAIT && !mbuf_end_ready(c, end))
+			return gone_error(c);
+	}
+	if (status & STATUS_FRESH && end->side == MBUF_SIDE_CONNECT)
+		WRITE_ONCE(c->status, status & ~STATUS_FRESH);
+	return 0;
+}
+
+/**
+ * end_do() - the steps of an exchange
+ * @end: the endpoint
+ * @steps: which
+ * @data: with MBUF_STEP_WRITE: what to write
+ * @deadline: with MBUF_STEP_WAIT: how long to wait
+ * @w: result: what was taken, or looked at
+ * @done: result: which steps were done
+ *
+ * Context: process context, may sleep.
+ * Return: 0, or the errors of EXCHANGE but -EFAULT; -ERESTARTSYS for a signal.
+ */
+static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
+				  const u64 *data,
+				  const struct mbuf_deadline *deadline,
+				  struct mbuf_end_waiter *w, u32 *done)
+{
+	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_endpoint *peer = mbuf_end_peer(end);
+	struct mbuf_kick kick;
+	int err = 0;
+
+	if (unlikely(end->bond) && !mbuf_bond_mine(end->bond))
+		return -EPERM;
+
+	mbuf_kick_begin(&kick);
+	raw_spin_lock_irq(&c->lock);
+	if (unlikely(c->status != STATUS_LIVE)) {
+		err = end_check_steps(c, end, steps);
+		if (err)
+			goto unlock;
+	}
+	if (steps & MBUF_STEP_WAIT && unlikely(end->waiter)) {
+		err = -EBUSY;
+		goto unlock;
+	}
+
+	if (steps & MBUF_STEP_WRITE)
+		mbuf_end_write(peer, data);
+	if (steps & MBUF_STEP_SIGNAL)
+		mbuf_end_signal(c, peer, &kick);
+	else if (steps & MBUF_STEP_WRITE)
+		mbuf_end_changed(peer);
+
+	if (!(steps & MBUF_STEP_WAIT)) {
+		if (steps & MBUF_STEP_READ) {
+			mbuf_end_look(c, end, &w->got);
+		} else {
+			w->got.seq = end->seq;
+			w->got.signals = end->signals;
+			w->got.state = mbuf_end_state(c, end->side);
+		}
+	} else if (mbuf_end_ready(c, end)) {
+		mbuf_end_take(c, end, &w->got);
+		mbuf_end_changed(end);
+	} else if (deadline->mode == MBUF_WAIT_NOW) {
+		err = -EAGAIN;
+	} else {
+		w->state = MBUF_WAITING;
+		w->any = false;
+		w->connect = false;
+		w->task = current;
+		end->waiter = w;
+		raw_spin_unlock_irq(&c->lock);
+		mbuf_kick_end(&kick);
+
+		err = mbuf_sleep(&w->state, deadline);
+		if (unlikely(err)) {
+			/* What has been decided meanwhile counts. */
+			mbuf_end_unwait(end, w);
+			if (w->state == MBUF_DONE)
+				err = 0;
+		}
+		if (unlikely(w->state == MBUF_GONE))
+			err = gone_error(c);
+		goto out;
+	}
+unlock:
+	raw_spin_unlock_irq(&c->lock);
+	mbuf_kick_end(&kick);
+out:
+	if (unlikely(err)) {
+		if (err == -EAGAIN || err == -ETIMEDOUT ||
+		    err == -ERESTARTSYS)
+			*done = steps & (MBUF_STEP_WRITE | MBUF_STEP_SIGNAL);
+	}
+	return err;
+}
+
+/* read, write, poll */
+
+static bool iocb_nowait(const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_NOWAIT ||
+	       iocb->ki_filp->f_flags & O_NONBLOCK;
+}
+
+static ssize_t end_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct mbuf_endpoint *end = iocb->ki_filp->private_data;
+	struct mbuf_end_waiter w;
+	u64 data[SLOT_WORDS];
+	u32 done;
+	int err;
+
+	if (!iov_iter_count(from))
+		return -EINVAL;
+	if (iov_iter_count(from) != MBUF_SLOT_SIZE)
+		return -EMSGSIZE;
+	if (!copy_from_iter_full(data, MBUF_SLOT_SIZE, from))
+		return -EFAULT;
+	err = end_do(end, MBUF_STEP_WRITE | MBUF_STEP_SIGNAL, data, NULL, &w,
+		     &done);
+	return err ?: MBUF_SLOT_SIZE;
+}
+
+static ssize_t end_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	const struct mbuf_deadline deadline = {
+		.mode = iocb_nowait(iocb) ? MBUF_WAIT_NOW : MBUF_WAIT_FOREVER,
+	};
+	struct mbuf_endpoint *end = iocb->ki_filp->private_data;
+	struct mbuf_end_waiter w;
+	size_t copied;
+	u32 done;
+	int err;
+
+	if (!iov_iter_count(to))
+		return -EINVAL;
+	if (iov_iter_count(to) < MBUF_SLOT_SIZE)
+		return -EMSGSIZE;
+	err = end_do(end, MBUF_STEP_WAIT | MBUF_STEP_READ, NULL, &deadline, &w,
+		     &done);
+	if (err)
+		return err == -EPIPE ? 0 : err;
+	copied = copy_to_iter(w.got.slot, MBUF_SLOT_SIZE, to);
+	if (copied == MBUF_SLOT_SIZE)
+		return MBUF_SLOT_SIZE;
+	iov_iter_revert(to, copied);
+	mbuf_end_undo(end, &w.got);
+	return -EFAULT;
+}
+
+static __poll_t end_poll(struct file *file, poll_table *wait)
+{
+	struct mbuf_endpoint *end = file->private_data;
+	struct mbuf_channel *c = mbuf_end_channel(end);
+	__poll_t events = 0;
+	u32 status;
+
+	poll_wait(file, &end->poll, wait);
+	raw_spin_lock_irq(&c->lock);
+	status = c->status;
+	if (mbuf_end_ready(c, end))
+		events |= EPOLLIN | EPOLLRDNORM;
+	if (!(status & STATUS_OPEN(!end->side)))
+		events |= EPOLLHUP;
+	else if (!(status & (STATUS_PENDING | STATUS_ASKING)))
+		events |= EPOLLOUT | EPOLLWRNORM;
+	if (!(status & STATUS_OPEN(end->side)))
+		events = EPOLLHUP;
+	else if (status & STATUS_ASKING && end->side == MBUF_SIDE_ACCEPT)
+		events &= EPOLLHUP;
+	raw_spin_unlock_irq(&c->lock);
+	return events;
+}
+
+/* ioctls */
+
+/* Word by word: a bulk copy costs more than all else that is done here. */
+static __always_inline int exchange_get(struct mbuf_exchange *x, u64 *data,
+					const struct mbuf_exchange __user *u)
+{
+	const u64 __user *words = (const u64 __user *)u->data;
+
+	if (!user_access_begin(u, sizeof(*u)))
+		return -EFAULT;
+	unsafe_get_user(x->target, &u->target, fault);
+	unsafe_get_user(x->wait.deadline, &u->wait.deadline, fault);
+	unsafe_get_user(x->wait.mode, &u->wait.mode, fault);
+	unsafe_get_user(x->wait.clock, &u->wait.clock, fault);
+	unsafe_get_user(x->steps, &u->steps, fault);
+	unsafe_get_user(x->done, &u->done, fault);
+	unsafe_get_user(x->resv, &u->resv, fault);
+	if (x->steps & MBUF_STEP_WRITE) {
+		unsafe_get_user(data[0], &words[0], fault);
+		unsafe_get_user(data[1], &words[1], fault);
+		unsafe_get_user(data[2], &words[2], fault);
+		unsafe_get_user(data[3], &words[3], fault);
+	}
+	user_access_end();
+	return 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+static __always_inline int exchange_put(struct mbuf_exchange __user *u,
+					const struct mbuf_taken *got,
+					bool read)
+{
+	u64 __user *words = (u64 __user *)u->data;
+
+	if (!user_access_begin(u, sizeof(*u)))
+		return -EFAULT;
+	unsafe_put_user(got->state, &u->state, fault);
+	unsafe_put_user((u64)got->signals, &u->signals, fault);
+	unsafe_put_user(got->seq, &u->seq, fault);
+	if (read) {
+		unsafe_put_user(got->slot[0], &words[0], fault);
+		unsafe_put_user(got->slot[1], &words[1], fault);
+		unsafe_put_user(got->slot[2], &words[2], fault);
+		unsafe_put_user(got->slot[3], &words[3], fault);
+	}
+	user_access_end();
+	return 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+static long end_exchange(struct file *file, void __user *arg, size_t size)
+{
+	struct mbuf_endpoint *end = file->private_data;
+	struct mbuf_exchange __user *u = arg;
+	struct mbuf_deadline deadline;
+	struct mbuf_end_waiter w;
+	struct mbuf_exchange x;
+	u64 data[SLOT_WORDS];
+	unsigned int steps;
+	u32 done = 0;
+	int err;
+
+	BUILD_BUG_ON(sizeof(x) != EXCHANGE_SIZE_V0);
+
+	if (likely(size == sizeof(x) && IS_ALIGNED((unsigned long)arg, 8))) {
+		err = exchange_get(&x, data, u);
+	} else {
+		err = mbuf_ioctl_get(&x, sizeof(x), EXCHANGE_SIZE_V0, arg,
+				     size);
+		if (!err)
+			memcpy(data, x.data, sizeof(data));
+	}
+	if (unlikely(err))
+		return err;
+	if (unlikely(x.target))
+		return -EOPNOTSUPP;
+	if (unlikely(!x.steps || x.steps & ~STEPS || x.resv ||
+		     x.done & ~(x.steps & (MBUF_STEP_WRITE | MBUF_STEP_SIGNAL))))
+		return -EINVAL;
+	err = mbuf_deadline_parse(&deadline, &x.wait);
+	if (unlikely(err))
+		return err;
+	if (unlikely(file->f_flags & O_NONBLOCK))
+		deadline.mode = MBUF_WAIT_NOW;
+
+	steps = x.steps & ~x.done;
+	if (unlikely(!steps))
+		return -EINVAL;
+	err = end_do(end, steps, data, &deadline, &w, &done);
+	if (unlikely(err)) {
+		/*
+		 * A restart must not do the first steps again, and must not
+		 * happen if that cannot be said.
+		 */
+		if (done && put_user(x.done | done, &u->done))
+			return -EFAULT;
+		return err;
+	}
+	err = exchange_put(u, &w.got, steps & MBUF_STEP_READ);
+	if (unlikely(err)) {
+		if (!(steps & MBUF_STEP_WAIT))
+			w.got.signals = 0;
+		if (steps & (MBUF_STEP_WAIT | MBUF_STEP_READ))
+			mbuf_end_undo(end, &w.got);
+	}
+	return err;
+}
+
+static long end_approve(struct file *file, void __user *arg, size_t size)
+{
+	struct mbuf_endpoint *end = file->private_data;
+	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_approve a;
+	struct mbuf_kick kick;
+	int err;
+
+	BUILD_BUG_ON(sizeof(a) != APPROVE_SIZE_V0);
+
+	err = mbuf_ioctl_get(&a, sizeof(a), APPROVE_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	if (a.target)
+		return -EOPNOTSUPP;
+	if (a.resv || a.verdict > 1)
+		return -EINVAL;
+	if (end->bond && !mbuf_bond_mine(end->bond))
+		return -EPERM;
+
+	mbuf_kick_begin(&kick);
+	raw_spin_lock_irq(&c->lock);
+	if (end->side != MBUF_SIDE_ACCEPT || !(c->status & STATUS_ASKING))
+		err = -EINVAL;
+	else if (!(c->status & STATUS_OPEN(MBUF_SIDE_CONNECT)))
+		err = -EPIPE;
+	else if (a.verdict)
+		err = mbuf_channel_advance(c, STATUS_ASKING, false, &kick);
+	raw_spin_unlock_irq(&c->lock);
+	mbuf_kick_end(&kick);
+
+	/* What is left is a descriptor of nothing. */
+	if (!err && !a.verdict)
+		mbuf_end_close(c, MBUF_SIDE_ACCEPT);
+	return err;
+}
+
+static void end_snapshot(struct mbuf_endpoint *end,
+			 struct mbuf_channel_info *info)
+{
+	struct mbuf_endpoint *peer = mbuf_end_peer(end);
+	struct mbuf_channel *c = mbuf_end_channel(end);
+
+	info->id = end->id;
+	info->peer_id = peer->id;
+	raw_spin_lock_irq(&c->lock);
+	info->flags = end->flags;
+	info->state = mbuf_end_state(c, end->side);
+	info->seq = end->seq;
+	info->peer_seq = peer->seq;
+	info->signals = end->signals;
+	info->peer_signals = peer->signals;
+	info->waiters = !!end->waiter;
+	raw_spin_unlock_irq(&c->lock);
+}
+
+/* Who is at the other end: nobody yet, a driver, or a process. */
+static void end_peer_tell(struct mbuf_endpoint *end, struct mbuf_peer *p)
+{
+	struct mbuf_endpoint *peer = mbuf_end_peer(end);
+	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_identity who = { };
+	bool kernel;
+
+	raw_spin_lock_irq(&c->lock);
+	kernel = peer->kernel;
+	/* While nobody has accepted it is about to be written. */
+	if (!(c->status & STATUS_PENDING) || peer->side == MBUF_SIDE_CONNECT)
+		who = peer->who;
+	raw_spin_unlock_irq(&c->lock);
+	mbuf_identity_tell(&who, p);
+	if (kernel)
+		p->flags = MBUF_PEER_KNOWN | MBUF_PEER_KERNEL;
+}
+
+static long end_info(struct file *file, void __user *arg, size_t size)
+{
+	struct mbuf_endpoint *end = file->private_data;
+	struct mbuf_channel_info info;
+	int err;
+
+	BUILD_BUG_ON(sizeof(info) != INFO_SIZE_V0);
+
+	err = mbuf_ioctl_get(&info, sizeof(info), INFO_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	if (info.target)
+		return -EOPNOTSUPP;
+	memset(&info, 0, sizeof(info));
+	end_snapshot(end, &info);
+	end_peer_tell(end, &info.peer);
+	return mbuf_ioctl_put(arg, size, &info, sizeof(info));
+}
+
+static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *uarg = (void __user *)arg;
+	size_t size = _IOC_SIZE(cmd);
+
+	if (!mbuf_ioctl_known(cmd))
+		return -ENOTTY;
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(MBUF_IOC_EXCHANGE):
+		return end_exchange(file, uarg, size);
+	case _IOC_NR(MBUF_IOC_APPROVE):
+		return end_approve(file, uarg, size);
+	case _IOC_NR(MBUF_IOC_CHANNEL_INFO):
+		return end_info(file, uarg, size);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int end_release(struct inode *inode, struct file *file)
+{
+	struct mbuf_endpoint *end = file->private_data;
+	struct mbuf_channel *c;
+
+	/* See mbuf_end_abort(). */
+	if (!end)
+		return 0;
+	c = mbuf_end_channel(end);
+	mbuf_end_close(c, end->side);
+	if (end->bond)
+		mbuf_unbind(end->bond);
+	mbuf_channel_put(c);
+	return 0;
+}
+
+static void end_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct mbuf_channel_info info = { };
+
+	end_snapshot(file->private_data, &info);
+	seq_puts(m, "mbuf-type:\tchannel\n");
+	seq_printf(m, "mbuf-id:\t%016llx\n", info.id);
+	seq_printf(m, "mbuf-peer-id:\t%016llx\n", info.peer_id);
+	seq_printf(m, "mbuf-flags:\t%x\n", info.flags);
+	seq_printf(m, "mbuf-state:\t%x\n", info.state);
+	seq_printf(m, "mbuf-seq:\t%llu\n", info.seq);
+	seq_printf(m, "mbuf-peer-seq:\t%llu\n", info.peer_seq);
+	seq_printf(m, "mbuf-signals:\t%u\n", info.signals);
+	seq_printf(m, "mbuf-peer-signals:\t%u\n", info.peer_signals);
+	seq_printf(m, "mbuf-waiters:\t%u\n", info.waiters);
+}
+
+const struct file_operations mbuf_end_fops = {
+	.owner		= THIS_MODULE,
+	.release	= end_release,
+	.read_iter	= end_read_iter,
+	.write_iter	= end_write_iter,
+	.poll		= end_poll,
+	.mmap		= mbuf_end_mmap,
+	.unlocked_ioctl	= end_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.show_fdinfo	= end_show_fdinfo,
+};
