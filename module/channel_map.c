@@ -23,6 +23,7 @@
 void mbuf_end_map_update(struct mbuf_endpoint *end)
 {
 	struct mbuf_slot_map *map = page_address(end->map);
+	u32 state = mbuf_end_state(mbuf_end_channel(end), end->side);
 	u32 version = map->version;
 
 	BUILD_BUG_ON(sizeof(*map) != 64);
@@ -30,8 +31,10 @@ void mbuf_end_map_update(struct mbuf_endpoint *end)
 	/* Odd. Readers have the page read-only: it can be believed. */
 	WRITE_ONCE(map->version, version + 1);
 	smp_wmb();	/* before what it is about */
-	WRITE_ONCE(map->state, mbuf_end_state(mbuf_end_channel(end),
-					      end->side));
+	/* The mapping may be all that is left. */
+	if (state & MBUF_END_DEAD)
+		state |= MBUF_END_CLOSED;
+	WRITE_ONCE(map->state, state);
 	WRITE_ONCE(map->seq, end->seq);
 	WRITE_ONCE(map->signals, end->signals);
 	mbuf_slot_copy((u64 *)map->data, end->slot);

@@ -245,6 +245,8 @@ static __always_inline int exchange_put(struct mbuf_exchange __user *u,
 
 	if (!user_access_begin(u, sizeof(*u)))
 		return -EFAULT;
+	/* The same struct may be used for the next call. */
+	unsafe_put_user(0, &u->done, fault);
 	unsafe_put_user(got->state, &u->state, fault);
 	unsafe_put_user((u64)got->signals, &u->signals, fault);
 	unsafe_put_user(got->seq, &u->seq, fault);

@@ -507,7 +507,8 @@ struct mbuf_channel_create {
  * @done:	must be 0 in a new call. A call that ends in WAIT without a
  *		signal (EAGAIN, EINTR, ETIMEDOUT) sets it to the steps that
  *		were done, which are not done again if the same struct is
- *		passed again, be it by a restart of the call or by the program
+ *		passed again, be it by a restart of the call or by the program.
+ *		A call that succeeds sets it to 0
  * @state:	out: MBUF_END_*
  * @resv:	must be 0
  * @signals:	out: with WAIT: signals since the last wait, otherwise those
