@@ -522,8 +522,9 @@ struct mbuf_channel_create {
  * never seen before what was written with it. A signal wakes the waiter and
  * hands it the value that is in the slot at that moment.
  *
- * Errors: EINVAL: @steps or @done. EPIPE: the peer is gone; ECONNREFUSED: it
- * never was there, as the connection was refused. EBUSY: somebody else waits;
+ * Errors: EINVAL: @steps or @done. EPIPE: the peer is gone, perhaps while the
+ * call waited: then what it wrote is lost; ECONNREFUSED: it never was there, as
+ * the connection was refused. EBUSY: somebody else waits;
  * nothing was done. EPERM: it belongs to another thread. ENOTCONN: not
  * approved yet. EAGAIN, ETIMEDOUT, EINTR: no signal, as @wait says; @done says
  * what was done. EFAULT: a result cannot be written; signals that had been
@@ -656,8 +657,9 @@ struct mbuf_approve {
  *
  * On a session. Errors: EBADF: @ref is no descriptor. ENOTTY: it is none that
  * can be attached. EBUSY: it is attached to a session already, which may be
- * this one. EPERM: it belongs to another thread. EPIPE: it is dead. DETACH:
- * ENOENT: it is not attached to this session.
+ * this one. EPERM: it belongs to another thread, which may have ended. EPIPE:
+ * its connection was refused. DETACH: ENOENT: it is not attached to this
+ * session.
  */
 struct mbuf_attach {
 	__u64 target;
@@ -702,7 +704,8 @@ struct mbuf_event {
  * ready is told each time, until it is no longer ready (level-triggered), in
  * turn if there is more than @nr. What it costs depends on what is ready, not
  * on what is attached. The session is ready for poll() when POLL_ALL would not
- * wait. Any number of threads may wait; what becomes ready wakes one of them.
+ * wait in the thread that asks. Any number of threads may wait; what becomes
+ * ready wakes one of them.
  *
  * Errors: EINVAL: @nr, @stride, @flags. EAGAIN, ETIMEDOUT, EINTR: nothing is
  * ready, as @wait says. EFAULT: an element cannot be written.
@@ -738,7 +741,8 @@ struct mbuf_poll_all {
  * waiter of all of them while it lasts. If several are ready, the call takes
  * the first at or after one that changes from call to call, so that none is
  * starved. An endpoint whose peer is gone and that has nothing left is ready
- * with %MBUF_END_CLOSED and 0 signals.
+ * with %MBUF_END_CLOSED and 0 signals; whether the value is a new one is seen
+ * from @seq. O_NONBLOCK counts if the session has it.
  *
  * Errors: EINVAL: @nr, @stride, @flags, or an endpoint is named twice. EBADF:
  * a reference is no descriptor. ENOTTY: it is no endpoint. EBUSY: somebody
