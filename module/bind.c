@@ -339,14 +339,18 @@ bool mbuf_bond_mine(const struct mbuf_bond *bond)
 }
 
 /**
- * mbuf_bond_task() - which thread?
- * @bond: the bond
+ * mbuf_bind_current() - the current thread, if anything belongs to it
  *
- * Return: the task, only to be compared; it may have ended.
+ * Return: to be compared with the thread of a bond, NULL if nothing does.
  */
-const struct task_struct *mbuf_bond_task(const struct mbuf_bond *bond)
+const struct mbuf_thread *mbuf_bind_current(void)
 {
-	return bond->thread->task;
+	const struct mbuf_thread *t;
+
+	rcu_read_lock();
+	t = thread_find(current);
+	rcu_read_unlock();
+	return t;
 }
 
 /**

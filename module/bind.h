@@ -58,7 +58,7 @@ struct mbuf_bond {
 struct mbuf_bond *mbuf_bind(const struct mbuf_bond_ops *ops, void *owner);
 void mbuf_unbind(struct mbuf_bond *bond);
 bool mbuf_bond_mine(const struct mbuf_bond *bond);
-const struct task_struct *mbuf_bond_task(const struct mbuf_bond *bond);
+const struct mbuf_thread *mbuf_bind_current(void);
 bool mbuf_bind_supported(void);
 
 int mbuf_bind_init(void);

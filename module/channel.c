@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 #include "channel_priv.h"
 #include "listener.h"
+#include "offer.h"
 
 static struct kmem_cache *channel_cache;
 
@@ -20,6 +21,9 @@ static u32 end_events(const struct mbuf_source *src)
 	struct mbuf_endpoint *end = end_of_source(src);
 	u32 status = READ_ONCE(mbuf_end_channel(end)->status);
 	u32 events = READ_ONCE(end->signals) ? MBUF_EVENT_IN : 0;
+
+	if (unlikely(mbuf_offer_turn(end)))
+		events |= MBUF_EVENT_OFFER;
 
 	if (likely(status == STATUS_LIVE))
 		return events;
@@ -109,6 +113,21 @@ static void end_poll_kick(struct mbuf_endpoint *end, __poll_t events,
 }
 
 /**
+ * mbuf_end_tell() - something has happened that is no signal
+ * @end: whom to tell
+ * @events: what to tell pollers
+ * @kick: whom to wake later
+ *
+ * Context: under the lock.
+ */
+void mbuf_end_tell(struct mbuf_endpoint *end, __poll_t events,
+		   struct mbuf_kick *kick)
+{
+	end_poll_kick(end, events, kick);
+	mbuf_source_ready(&end->source, kick);
+}
+
+/**
  * __mbuf_end_signal() - add signals that nobody waits for
  * @end: whose
  * @n: how many
@@ -142,6 +161,7 @@ static void end_state_changed(struct mbuf_channel *c, struct mbuf_endpoint *end,
 {
 	struct mbuf_end_waiter *w = end->waiter;
 	bool gone = !(c->status & STATUS_OPEN(!end->side));
+	__poll_t events;
 
 	mbuf_end_changed(end);
 	if (!(c->status & STATUS_OPEN(end->side)))
@@ -160,8 +180,11 @@ static void end_state_changed(struct mbuf_channel *c, struct mbuf_endpoint *end,
 			smp_store_release(&w->state, MBUF_GONE);
 		}
 	}
-	end_poll_kick(end, gone ? EPOLLHUP | EPOLLIN | EPOLLRDNORM :
-				  EPOLLOUT | EPOLLWRNORM, kick);
+	/* io_uring believes what it is told here, without looking. */
+	events = gone ? EPOLLHUP : EPOLLOUT | EPOLLWRNORM;
+	if (mbuf_end_ready(c, end))
+		events |= EPOLLIN | EPOLLRDNORM;
+	end_poll_kick(end, events, kick);
 	mbuf_source_ready(&end->source, kick);
 }
 
@@ -249,6 +272,25 @@ void mbuf_channel_put(struct mbuf_channel *c)
 		mbuf_identity_put(&c->end[i].who);
 	}
 	kmem_cache_free(channel_cache, c);
+}
+
+/**
+ * mbuf_end_payer_get() - who pays for an endpoint?
+ * @end: the endpoint
+ *
+ * Return: the account, with a reference; NULL if it is closed.
+ */
+struct mbuf_account *mbuf_end_payer_get(struct mbuf_endpoint *end)
+{
+	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_account *payer;
+
+	raw_spin_lock_irq(&c->lock);
+	payer = end->payer;
+	if (payer)
+		mbuf_account_hold(payer);
+	raw_spin_unlock_irq(&c->lock);
+	return payer;
 }
 
 /**
@@ -350,7 +392,7 @@ int mbuf_end_prepare(struct mbuf_end_prep *p, struct mbuf_channel *c,
 		     struct mbuf_set *set, struct mbuf_end *u)
 {
 	struct mbuf_endpoint *end = &c->end[side];
-	const struct task_struct *task = NULL;
+	const struct mbuf_thread *thread = NULL;
 	struct mbuf_charge charge;
 	struct mbuf_bond *bond;
 	int err;
@@ -382,10 +424,10 @@ int mbuf_end_prepare(struct mbuf_end_prep *p, struct mbuf_channel *c,
 			goto undo;
 		}
 		p->bond = bond;
-		task = mbuf_bond_task(bond);
+		thread = bond->thread;
 	}
 	if (set && !(u->flags & MBUF_END_DETACHED)) {
-		p->room = mbuf_set_room(set, task);
+		p->room = mbuf_set_room(set, thread);
 		if (!p->room)
 			goto undo;
 	}
@@ -466,6 +508,7 @@ void mbuf_end_close(struct mbuf_channel *c, unsigned int side)
 	struct mbuf_endpoint *end = &c->end[side];
 	struct mbuf_account *payer = NULL;
 	struct mbuf_room *room = NULL;
+	struct mbuf_bid *bid = NULL;
 	struct page *map = NULL;
 	struct mbuf_kick kick;
 	bool pending = false;
@@ -487,17 +530,18 @@ void mbuf_end_close(struct mbuf_channel *c, unsigned int side)
 		end->map = NULL;
 		payer = end->payer;
 		end->payer = NULL;
+		bid = mbuf_offer_drop(end);
 		end_state_changed(c, &c->end[!side], &kick);
-		/* Who polls what its thread has left behind. */
-		if (!kick.poll[0])
-			end_poll_kick(end, EPOLLHUP, &kick);
 	}
 	raw_spin_unlock_irq(&c->lock);
 	mbuf_kick_end(&kick);
 
+	/* Who polls what its thread has left behind. */
+	wake_up_poll(&end->poll, EPOLLHUP);
 	mbuf_set_room_put(room);
 	if (map)
 		put_page(map);
+	mbuf_bid_put(bid);
 	end_uncharge(payer, end->flags);
 	if (pending && side == MBUF_SIDE_CONNECT)
 		mbuf_listener_withdraw(c);

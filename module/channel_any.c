@@ -34,7 +34,7 @@ int mbuf_channel_attach(struct file *file, struct mbuf_set *set, u64 cookie,
 
 	if (end->bond && !mbuf_bond_mine(end->bond))
 		return -EPERM;
-	room = mbuf_set_room(set, end->bond ? mbuf_bond_task(end->bond) : NULL);
+	room = mbuf_set_room(set, end->bond ? end->bond->thread : NULL);
 	if (!room)
 		return -ENOMEM;
 	unused = room;

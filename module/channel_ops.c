@@ -4,6 +4,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include "channel_priv.h"
+#include "offer.h"
 
 /* Sizes of the first version of each struct. */
 #define EXCHANGE_SIZE_V0	88
@@ -195,6 +196,8 @@ static __poll_t end_poll(struct file *file, poll_table *wait)
 	status = c->status;
 	if (mbuf_end_ready(c, end))
 		events |= EPOLLIN | EPOLLRDNORM;
+	if (mbuf_offer_turn(end))
+		events |= EPOLLPRI;
 	if (!(status & STATUS_OPEN(!end->side)))
 		events |= EPOLLHUP;
 	else if (!(status & (STATUS_PENDING | STATUS_ASKING)))
@@ -430,7 +433,7 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case _IOC_NR(MBUF_IOC_CHANNEL_INFO):
 		return end_info(file, uarg, size);
 	default:
-		return -ENOTTY;
+		return mbuf_offer_ioctl(file, cmd, uarg, size);
 	}
 }
 

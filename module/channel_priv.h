@@ -23,6 +23,7 @@
 /* A waiter of several endpoints: somebody is handing something over. */
 #define MBUF_CLAIMED		3
 
+struct mbuf_bid;
 struct mbuf_endpoint;
 
 /**
@@ -63,6 +64,8 @@ struct mbuf_end_driver {
  * @waiter: who waits, or NULL
  * @bond: to the thread it belongs to, or NULL; constant while there is a file
  * @map: the page that shows it to user space, or NULL
+ * @bid: what it has offered its peer, or NULL; see offer.h
+ * @turn: a step of a negotiation is for it to take
  * @driver: whom to tell instead of a waiter, if a driver has it
  * @kernel: a driver has, or had it
  * @poll: who polls
@@ -79,9 +82,11 @@ struct mbuf_endpoint {
 	u8 side;
 	u8 flags;
 	bool kernel;
+	bool turn;
 	struct mbuf_end_waiter *waiter;
 	struct mbuf_bond *bond;
 	struct page *map;
+	struct mbuf_bid *bid;
 	struct mbuf_end_driver *driver;
 	wait_queue_head_t poll;
 	struct mbuf_source source;
@@ -108,6 +113,9 @@ struct mbuf_channel {
 
 extern const struct file_operations mbuf_end_fops;
 
+struct mbuf_account *mbuf_end_payer_get(struct mbuf_endpoint *end);
+void mbuf_end_tell(struct mbuf_endpoint *end, __poll_t events,
+		   struct mbuf_kick *kick);
 void mbuf_end_map_update(struct mbuf_endpoint *end);
 int mbuf_end_mmap(struct file *file, struct vm_area_struct *vma);
 int mbuf_channel_advance(struct mbuf_channel *c, u32 from, bool ask,

@@ -7,6 +7,7 @@
 #ifndef _MBUF_COMPAT_H
 #define _MBUF_COMPAT_H
 
+#include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/nsproxy.h>
@@ -58,6 +59,22 @@ static inline void mbuf_vm_flags_mod(struct vm_area_struct *vma,
 	vm_flags_mod(vma, set, clear);
 #else
 	vma->vm_flags = (vma->vm_flags | set) & ~clear;
+#endif
+}
+
+/**
+ * mbuf_vfs_mmap() - let a file fill in a mapping
+ * @file: the file
+ * @vma: the mapping, of which @file has become the file
+ *
+ * Return: 0 or an error.
+ */
+static inline int mbuf_vfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	return vfs_mmap(file, vma);
+#else
+	return call_mmap(file, vma);
 #endif
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/hash.h>
 #include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -10,6 +11,7 @@
 #include "payload.h"
 #include "queue.h"
 #include "quota.h"
+#include "region.h"
 #include "session.h"
 #include "set.h"
 
@@ -22,6 +24,7 @@
 #define ANY_SIZE_V0	104
 #define EVENT_SIZE_V0	16
 #define REF_SIZE_V0	16
+#define GRANT_SIZE_V0	48
 
 #define STRIDE_MAX	256
 
@@ -120,7 +123,8 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 		return -ENOMEM;
 
 	memset(&q, 0, sizeof(q));
-	q.features = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL;
+	q.features = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL |
+		     MBUF_FEATURE_REGION;
 	if (mbuf_bind_supported())
 		q.features |= MBUF_FEATURE_THREAD;
 	q.slots_max = MBUF_SLOTS_MAX;
@@ -349,7 +353,7 @@ static long session_wait_any(struct file *file, void __user *arg, size_t size)
 	struct mbuf_deadline deadline;
 	struct mbuf_taken undo;
 	struct mbuf_wait_any w;
-	unsigned int nr, first;
+	unsigned int nr, turn;
 	void __user *from;
 	int err;
 
@@ -390,9 +394,11 @@ static long session_wait_any(struct file *file, void __user *arg, size_t size)
 			goto put;
 		}
 	}
-	first = READ_ONCE(s->turn);
-	WRITE_ONCE(s->turn, first + 1);
-	err = mbuf_wait_any(ends, nr, first % nr, &deadline, &w, &undo);
+	/* Scattered, as calls for several sets can take turns. */
+	turn = READ_ONCE(s->turn);
+	WRITE_ONCE(s->turn, turn + 1);
+	err = mbuf_wait_any(ends, nr, hash_32(turn, 16) % nr, &deadline, &w,
+			    &undo);
 	if (!err) {
 		err = mbuf_ioctl_put(arg, size, &w, sizeof(w));
 		if (err)
@@ -402,6 +408,41 @@ put:
 	while (nr--)
 		fput(ends[nr]);
 	return err;
+}
+
+static long session_grant(struct mbuf_session *s, void __user *arg, size_t size)
+{
+	struct mbuf_grant g;
+	struct mbuf_fd fd;
+	struct file *from;
+	int err;
+
+	BUILD_BUG_ON(sizeof(g) != GRANT_SIZE_V0);
+
+	err = mbuf_ioctl_get(&g, sizeof(g), GRANT_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	if (g.target)
+		return -EOPNOTSUPP;
+	if (g.flags || g.from.flags || g.from.handle || g.region.flags ||
+	    g.region.handle || !(g.rights & MBUF_REGION_READ) ||
+	    g.rights & ~MBUF_REGION_RIGHTS)
+		return -EINVAL;
+	from = fget(g.from.fd);
+	if (!from)
+		return -EBADF;
+	err = mbuf_region_grant(&fd, from, g.rights, s->payer);
+	fput(from);
+	if (err)
+		return err;
+	g.region.fd = fd.fd;
+	err = mbuf_ioctl_put(arg, size, &g, sizeof(g));
+	if (err) {
+		mbuf_fd_abort(&fd);
+		return err;
+	}
+	mbuf_fd_install(&fd);
+	return 0;
 }
 
 static __poll_t session_poll(struct file *file, poll_table *wait)
@@ -436,6 +477,8 @@ static long session_ioctl(struct file *file, unsigned int cmd,
 		return session_poll_all(file, uarg, size);
 	case _IOC_NR(MBUF_IOC_WAIT_ANY):
 		return session_wait_any(file, uarg, size);
+	case _IOC_NR(MBUF_IOC_GRANT):
+		return session_grant(s, uarg, size);
 	default:
 		return -ENOTTY;
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include "bind.h"
 #include "set.h"
 
 /* Sources that are looked at without letting interrupts in. */
@@ -10,11 +11,13 @@
  * struct mbuf_sleeper - who waits for any source of a set
  * @link: among the sleepers of the set; empty once chosen
  * @task: who
+ * @owner: what that is to rooms of threads, NULL if nothing
  * @state: MBUF_WAITING, or MBUF_DONE once chosen
  */
 struct mbuf_sleeper {
 	struct list_head link;
 	struct task_struct *task;
+	const struct mbuf_thread *owner;
 	int state;
 };
 
@@ -34,10 +37,10 @@ void mbuf_source_init(struct mbuf_source *src,
 }
 
 static void room_init(struct mbuf_room *room, struct mbuf_set *set,
-		      const struct task_struct *task)
+		      const struct mbuf_thread *owner)
 {
 	room->set = set;
-	room->task = task;
+	room->owner = owner;
 	INIT_LIST_HEAD(&room->ready);
 	room->nr_ready = 0;
 	room->users = 0;
@@ -100,12 +103,12 @@ void mbuf_set_put(struct mbuf_set *set)
 }
 
 static struct mbuf_room *room_find(struct mbuf_set *set,
-				   const struct task_struct *task)
+				   const struct mbuf_thread *owner)
 {
 	struct mbuf_room *room;
 
 	list_for_each_entry(room, &set->rooms, link) {
-		if (room->task == task)
+		if (room->owner == owner)
 			return room;
 	}
 	return NULL;
@@ -114,25 +117,26 @@ static struct mbuf_room *room_find(struct mbuf_set *set,
 /**
  * mbuf_set_room() - where to attach a source
  * @set: the set
- * @task: the thread that the source belongs to, NULL if to all
+ * @owner: the thread that the source belongs to, NULL if to all. The source
+ *	has a bond to it for as long as it is attached
  *
  * Context: process context, may sleep.
  * Return: the room, which mbuf_set_room_put() has to be called for if nothing
  * was attached, or when it has been detached; NULL if there is no memory.
  */
 struct mbuf_room *mbuf_set_room(struct mbuf_set *set,
-				const struct task_struct *task)
+				const struct mbuf_thread *owner)
 {
 	struct mbuf_room *room, *new = NULL;
 
-	if (task) {
+	if (owner) {
 		new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 		if (!new)
 			return NULL;
-		room_init(new, set, task);
+		room_init(new, set, owner);
 	}
 	raw_spin_lock_irq(&set->lock);
-	room = task ? room_find(set, task) : &set->common;
+	room = owner ? room_find(set, owner) : &set->common;
 	if (!room) {
 		list_add(&new->link, &set->rooms);
 		room = new;
@@ -160,7 +164,7 @@ void mbuf_set_room_put(struct mbuf_room *room)
 		return;
 	set = room->set;
 	raw_spin_lock_irq(&set->lock);
-	last = !--room->users && room->task;
+	last = !--room->users && room->owner;
 	if (last)
 		list_del(&room->link);
 	raw_spin_unlock_irq(&set->lock);
@@ -241,7 +245,7 @@ static struct task_struct *set_choose(struct mbuf_set *set,
 	list_for_each_entry(s, &set->sleepers, link) {
 		struct task_struct *task = s->task;
 
-		if (room->task && room->task != task)
+		if (room->owner && room->owner != s->owner)
 			continue;
 		list_del_init(&s->link);
 		/* Pairs with the acquire in mbuf_sleep(). */
@@ -337,7 +341,12 @@ static bool room_ready(struct mbuf_room *room)
 /* What of the set is for the current task. Under the set's lock. */
 static struct mbuf_room *set_own_room(struct mbuf_set *set)
 {
-	return list_empty(&set->rooms) ? NULL : room_find(set, current);
+	const struct mbuf_thread *me;
+
+	if (list_empty(&set->rooms))
+		return NULL;
+	me = mbuf_bind_current();
+	return me ? room_find(set, me) : NULL;
 }
 
 static unsigned int set_collect(struct mbuf_set *set, bool own,
@@ -418,7 +427,10 @@ bool mbuf_set_ready(struct mbuf_set *set)
 int mbuf_set_wait(struct mbuf_set *set, struct mbuf_event *events,
 		  unsigned int nr, const struct mbuf_deadline *deadline)
 {
-	struct mbuf_sleeper me = { .task = current };
+	struct mbuf_sleeper me = {
+		.task = current,
+		.owner = mbuf_bind_current(),
+	};
 	struct mbuf_room *own;
 	unsigned int found;
 	bool ready, chosen;

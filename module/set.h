@@ -41,6 +41,7 @@
 
 struct mbuf_set;
 struct mbuf_source;
+struct mbuf_thread;
 struct mbuf_kick;
 
 /**
@@ -62,7 +63,7 @@ struct mbuf_source_ops {
 /**
  * struct mbuf_room - the ready ones of a set that belong together
  * @set: the set
- * @task: the thread that they belong to, NULL if to all
+ * @owner: the thread that they belong to, NULL if to all
  * @ready: sources that are ready, or were
  * @nr_ready: how many
  * @users: sources attached here; the room of a thread goes with the last
@@ -70,7 +71,7 @@ struct mbuf_source_ops {
  */
 struct mbuf_room {
 	struct mbuf_set *set;
-	const struct task_struct *task;
+	const struct mbuf_thread *owner;
 	struct list_head ready;
 	unsigned int nr_ready;
 	unsigned int users;
@@ -124,7 +125,7 @@ void mbuf_set_kill(struct mbuf_set *set);
 void mbuf_set_put(struct mbuf_set *set);
 
 struct mbuf_room *mbuf_set_room(struct mbuf_set *set,
-				const struct task_struct *task);
+				const struct mbuf_thread *owner);
 void mbuf_set_room_put(struct mbuf_room *room);
 bool mbuf_set_attach(struct mbuf_source *src, struct mbuf_room *room,
 		     u64 cookie, struct mbuf_kick *kick);

@@ -112,6 +112,7 @@ struct mbuf_usage {
 #define MBUF_FEATURE_CHANNEL	0x2ULL	/* channels, WAIT_ANY, POLL_ALL */
 #define MBUF_FEATURE_LISTENER	0x4ULL	/* listeners */
 #define MBUF_FEATURE_THREAD	0x8ULL	/* MBUF_END_THREAD */
+#define MBUF_FEATURE_REGION	0x10ULL	/* regions */
 
 /**
  * struct mbuf_query - argument of MBUF_IOC_QUERY
@@ -422,8 +423,9 @@ struct mbuf_batch {
  * WRITE and SIGNAL are EPIPE at once, without a SIGPIPE.
  *
  * poll(): POLLIN if a WAIT would succeed at once; POLLOUT while the peer is
- * there (and has accepted, see CONNECT); POLLHUP when it is gone. An
- * edge-triggered poller gets an event for every signal that nobody waited for.
+ * there (and has accepted, see CONNECT); POLLPRI if OFFERED or ANSWER would
+ * (see Regions); POLLHUP when the peer is gone. An edge-triggered poller gets
+ * an event for every signal that nobody waited for.
  *
  * Endpoints that a session makes, by CHANNEL_CREATE, CONNECT or from its
  * listeners by ACCEPT, are attached to it unless %MBUF_END_DETACHED is given:
@@ -503,7 +505,7 @@ struct mbuf_channel_create {
  * struct mbuf_exchange - argument of MBUF_IOC_EXCHANGE
  * @target:	must be 0
  * @wait:	how long WAIT may take; ignored without it, but must be valid
- * @steps:	%MBUF_STEP_WRITE, %MBUF_STEP_SIGNAL, %MBUF_STEP_WAIT, %MBUF_STEP_READ, one or more
+ * @steps:	MBUF_STEP_*, one or more
  * @done:	must be 0 in a new call. A call that ends in WAIT without a
  *		signal (EAGAIN, EINTR, ETIMEDOUT) sets it to the steps that
  *		were done, which are not done again if the same struct is
@@ -674,6 +676,7 @@ struct mbuf_attach {
 
 /* What POLL_ALL tells: struct mbuf_event.events. The values of poll(2). */
 #define MBUF_EVENT_IN		0x0001	/* a WAIT or ACCEPT would succeed */
+#define MBUF_EVENT_OFFER	0x0002	/* a step of a negotiation, see OFFER */
 #define MBUF_EVENT_OUT		0x0004	/* CONNECT was accepted; told once */
 #define MBUF_EVENT_HUP		0x0010	/* the peer is gone */
 
@@ -1037,8 +1040,273 @@ struct mbuf_accept {
 };
 
 /*
+ * Regions
+ * =======
+ *
+ * A region is memory that the two sides of a channel have agreed on. One side
+ * makes an offer, the other looks at it and takes it, rejects it, or says what
+ * it would like instead. When it takes it, the memory is allocated, and each
+ * side gets a descriptor; before that neither has anything. Each direction of
+ * a channel has one negotiation at a time. poll() gives POLLPRI to the side
+ * whose turn it is.
+ *
+ *	offering side			other side
+ *	OFFER		------------->	OFFERED
+ *	ANSWER		<-------------	TAKE		both have the region
+ *			<-------------	COUNTER		the offer is over; the
+ *							first side may OFFER
+ *							something else
+ *			<-------------	REJECT		the offer is over
+ *	WITHDRAW	------------->			the offer is over
+ *
+ * A region's size is fixed. Who may read and write it gets a memfd, sealed
+ * against any change of size: all that takes a memfd takes it. Who may only
+ * read it gets a descriptor that can be mapped, and that no route leads from to
+ * writing: neither mprotect(), nor opening it again, nor passing it on. Either
+ * can be inherited and passed on like other descriptors.
+ *
+ * The memory is allocated when the offer is taken, charged to the memory cgroup
+ * of the offering process: a lack of it is ENOMEM of TAKE. But a memfd's holder
+ * can give pages back (FALLOC_FL_PUNCH_HOLE, MADV_REMOVE), and then who touches
+ * them next has to pay, or gets SIGBUS if it cannot. To be safe from that takes
+ * a region without a memfd: with %MBUF_OFFER_SOLID both sides get a descriptor that can be
+ * mapped, and through which nothing can be given back.
+ */
+
+/* Rights to a region. */
+#define MBUF_REGION_READ	0x01
+#define MBUF_REGION_WRITE	0x02
+
+/* Options of an offer. */
+#define MBUF_OFFER_SOLID	0x01	/* pages cannot be given back */
+#define MBUF_OFFER_MEMFD	0x02	/* the offering side brings the memory */
+
+/**
+ * struct mbuf_offer - argument of MBUF_IOC_OFFER
+ * @target:	must be 0
+ * @min:	the smallest size in bytes, a multiple of the page size, not 0
+ * @wanted:	the size that would be best, likewise, from @min to @max
+ * @max:	the largest size, likewise
+ * @rights:	what the peer may get: %MBUF_REGION_READ, or with
+ *		%MBUF_REGION_WRITE
+ * @options:	MBUF_OFFER_*
+ * @memory:	with %MBUF_OFFER_MEMFD: a memfd that can be read and written and
+ *		is sealed against any change of size (F_SEAL_SHRINK,
+ *		F_SEAL_GROW, F_SEAL_SEAL) and not against writing; @min, @wanted
+ *		and @max must all be its size. May be of huge pages. Otherwise
+ *		must be zero
+ * @id:		out: the offer's identity, never used again for another one
+ *
+ * On an endpoint. Does not wait. An offer that was answered, be it by COUNTER
+ * or REJECT, is replaced; so is one that was taken, if ANSWER has told.
+ *
+ * Errors: EINVAL: an argument. EBUSY: there is one that has not been answered,
+ * or the answer has not been looked at. EPIPE: the peer is gone. ENOTCONN: not
+ * accepted, or not approved yet. EPERM: the endpoint belongs to another thread;
+ * the memfd is not as described. EBADF: @memory is no descriptor. EDQUOT.
+ * ENOMEM.
+ */
+struct mbuf_offer {
+	__u64 target;
+	__u64 min;
+	__u64 wanted;
+	__u64 max;
+	__u32 rights;
+	__u32 options;
+	struct mbuf_ref memory;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_offered - argument of MBUF_IOC_OFFERED
+ * @target:	must be 0
+ * @wait:	how long to wait for an offer
+ * @flags:	must be 0
+ * @resv:	must be 0
+ * @id:		out: the offer's identity
+ * @min:	out: as offered, as are the others
+ * @wanted:	out
+ * @max:	out
+ * @rights:	out
+ * @options:	out
+ *
+ * On an endpoint: what the peer offers. Changes nothing. Errors: EAGAIN,
+ * ETIMEDOUT, EINTR: nothing, as @wait says. EPIPE: the peer is gone. ENOTCONN.
+ * EPERM.
+ */
+struct mbuf_offered {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u32 flags;
+	__u32 resv;
+	__u64 id;
+	__u64 min;
+	__u64 wanted;
+	__u64 max;
+	__u32 rights;
+	__u32 options;
+};
+
+/**
+ * struct mbuf_take - argument of MBUF_IOC_TAKE
+ * @target:	must be 0
+ * @id:		the offer
+ * @size:	in: a size within the offer, or 0 for the wanted one; out: the
+ *		size
+ * @rights:	in: rights within the offer, or 0 for all; out: the rights
+ * @resv:	must be 0
+ * @region:	in: flags and handle must be 0; out: fd is the region, with
+ *		O_CLOEXEC
+ *
+ * On an endpoint: takes the peer's offer. May sleep while memory is allocated,
+ * and can then be interrupted. Errors: EINVAL: @size or @rights is not within
+ * the offer. ENOENT: there is no such offer, any more. EBUSY: it is being taken
+ * already. EPIPE: the peer is gone. ENOMEM: not so much memory, or the memory
+ * cgroup of who offers has not; the offer stays. EINTR. EDQUOT. EMFILE, ENFILE.
+ * ENOTCONN. EPERM.
+ */
+struct mbuf_take {
+	__u64 target;
+	__u64 id;
+	__u64 size;
+	__u32 rights;
+	__u32 resv;
+	struct mbuf_ref region;
+};
+
+/**
+ * struct mbuf_counter - argument of MBUF_IOC_COUNTER and MBUF_IOC_REJECT
+ * @target:	must be 0
+ * @id:		the offer
+ * @min:	COUNTER: what would be wanted, as struct mbuf_offer; REJECT: all
+ *		of these must be 0
+ * @wanted:	likewise
+ * @max:	likewise
+ * @rights:	likewise
+ * @options:	likewise
+ * @reason:	REJECT: any number, which the other side gets; COUNTER: likewise
+ * @resv:	must be 0
+ *
+ * On an endpoint: ends the peer's offer. Errors: EINVAL. ENOENT: there is no
+ * such offer, any more. EBUSY: it is being taken. EPIPE. ENOTCONN. EPERM.
+ */
+struct mbuf_counter {
+	__u64 target;
+	__u64 id;
+	__u64 min;
+	__u64 wanted;
+	__u64 max;
+	__u32 rights;
+	__u32 options;
+	__u32 reason;
+	__u32 resv;
+};
+
+/**
+ * enum mbuf_outcome - what came of an offer
+ * @MBUF_OUTCOME_TAKEN:		the peer has taken it
+ * @MBUF_OUTCOME_COUNTERED:	the peer would like something else
+ * @MBUF_OUTCOME_REJECTED:	the peer does not want it
+ */
+enum mbuf_outcome {
+	MBUF_OUTCOME_TAKEN = 1,
+	MBUF_OUTCOME_COUNTERED = 2,
+	MBUF_OUTCOME_REJECTED = 3,
+};
+
+/**
+ * struct mbuf_answer - argument of MBUF_IOC_ANSWER
+ * @target:	must be 0
+ * @wait:	how long to wait for an answer
+ * @id:		the offer
+ * @outcome:	out: enum mbuf_outcome
+ * @reason:	out: of COUNTER or REJECT
+ * @min:	out: of COUNTER, as are the next two; with TAKEN the size
+ * @wanted:	out
+ * @max:	out
+ * @rights:	out: of COUNTER; with TAKEN those of the peer
+ * @options:	out: of COUNTER; with TAKEN as offered
+ * @region:	in: flags and handle must be 0; out: with TAKEN, fd is the
+ *		region, which this side can read and write; otherwise -1
+ *
+ * On an endpoint: what came of its offer. Once told it is over. Errors: ENOENT:
+ * no such offer, or it is over. EAGAIN, ETIMEDOUT, EINTR: no answer, as @wait
+ * says. EPIPE: the peer went without an answer. EMFILE, ENFILE, EDQUOT, ENOMEM,
+ * EFAULT: the answer is kept. EPERM.
+ */
+struct mbuf_answer {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u64 id;
+	__u32 outcome;
+	__u32 reason;
+	__u64 min;
+	__u64 wanted;
+	__u64 max;
+	__u32 rights;
+	__u32 options;
+	struct mbuf_ref region;
+};
+
+/**
+ * struct mbuf_withdraw - argument of MBUF_IOC_WITHDRAW
+ * @target:	must be 0
+ * @id:		the offer
+ *
+ * On an endpoint: takes back its offer, also while it is being taken. Errors:
+ * ENOENT: no such offer, or it is over. EALREADY: it has been taken: ANSWER
+ * has the region. EPERM.
+ */
+struct mbuf_withdraw {
+	__u64 target;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_grant - argument of MBUF_IOC_GRANT
+ * @target:	must be 0
+ * @from:	a region; or any memfd that is sealed as struct mbuf_offer says
+ * @rights:	%MBUF_REGION_READ; with %MBUF_REGION_WRITE only for a region of
+ *		%MBUF_OFFER_SOLID, of which memfds are not made
+ * @flags:	must be 0
+ * @region:	in: flags and handle must be 0; out: fd is a new descriptor of
+ *		the same memory with these rights
+ *
+ * On a session, whose user is charged for the descriptor. Errors: EINVAL.
+ * EBADF: @from is no descriptor. ENOTTY: it is neither a region nor a memfd.
+ * EPERM: it does not have the rights, or it is a memfd that can change its
+ * size. EDQUOT. EMFILE, ENFILE. ENOMEM.
+ */
+struct mbuf_grant {
+	__u64 target;
+	struct mbuf_ref from;
+	__u32 rights;
+	__u32 flags;
+	struct mbuf_ref region;
+};
+
+/**
+ * struct mbuf_region_info - argument of MBUF_IOC_REGION_INFO
+ * @target:	must be 0
+ * @id:		out: identity of the memory, the same for what was granted from
+ *		this descriptor
+ * @size:	out: bytes
+ * @rights:	out: MBUF_REGION_* that this descriptor has
+ * @options:	out: %MBUF_OFFER_SOLID if pages cannot be given back through it
+ *
+ * On a region that is not a memfd. Errors: only the common ones.
+ */
+struct mbuf_region_info {
+	__u64 target;
+	__u64 id;
+	__u64 size;
+	__u32 rights;
+	__u32 options;
+};
+
+/*
  * Numbers are never reused. 0x00-0x0f: session; 0x10-0x1f: queue; 0x20-0x2f:
- * endpoint; 0x30-0x3f: listener and accept queue.
+ * endpoint; 0x30-0x3f: listener and accept queue; 0x40-0x4f: region.
  */
 #define MBUF_IOC_QUERY		_IOWR(MBUF_IOC_TYPE, 0x00, struct mbuf_query)
 #define MBUF_IOC_QUEUE_CREATE	_IOWR(MBUF_IOC_TYPE, 0x01, \
@@ -1051,6 +1319,7 @@ struct mbuf_accept {
 #define MBUF_IOC_DETACH		_IOWR(MBUF_IOC_TYPE, 0x06, struct mbuf_attach)
 #define MBUF_IOC_POLL_ALL	_IOWR(MBUF_IOC_TYPE, 0x07, struct mbuf_poll_all)
 #define MBUF_IOC_WAIT_ANY	_IOWR(MBUF_IOC_TYPE, 0x08, struct mbuf_wait_any)
+#define MBUF_IOC_GRANT		_IOWR(MBUF_IOC_TYPE, 0x09, struct mbuf_grant)
 
 #define MBUF_IOC_SEND		_IOWR(MBUF_IOC_TYPE, 0x10, struct mbuf_xfer)
 #define MBUF_IOC_RECV		_IOWR(MBUF_IOC_TYPE, 0x11, struct mbuf_xfer)
@@ -1065,6 +1334,14 @@ struct mbuf_accept {
 #define MBUF_IOC_CHANNEL_INFO	_IOWR(MBUF_IOC_TYPE, 0x22, \
 				      struct mbuf_channel_info)
 
+#define MBUF_IOC_OFFER		_IOWR(MBUF_IOC_TYPE, 0x23, struct mbuf_offer)
+#define MBUF_IOC_OFFERED	_IOWR(MBUF_IOC_TYPE, 0x24, struct mbuf_offered)
+#define MBUF_IOC_TAKE		_IOWR(MBUF_IOC_TYPE, 0x25, struct mbuf_take)
+#define MBUF_IOC_COUNTER	_IOWR(MBUF_IOC_TYPE, 0x26, struct mbuf_counter)
+#define MBUF_IOC_REJECT		_IOWR(MBUF_IOC_TYPE, 0x27, struct mbuf_counter)
+#define MBUF_IOC_ANSWER		_IOWR(MBUF_IOC_TYPE, 0x28, struct mbuf_answer)
+#define MBUF_IOC_WITHDRAW	_IOWR(MBUF_IOC_TYPE, 0x29, struct mbuf_withdraw)
+
 #define MBUF_IOC_ACCEPT		_IOWR(MBUF_IOC_TYPE, 0x30, struct mbuf_accept)
 #define MBUF_IOC_ACCEPT_QUEUE	_IOWR(MBUF_IOC_TYPE, 0x31, \
 				      struct mbuf_accept_queue)
@@ -1074,5 +1351,8 @@ struct mbuf_accept {
 				      struct mbuf_listener_acl)
 #define MBUF_IOC_LISTENER_INFO	_IOWR(MBUF_IOC_TYPE, 0x34, \
 				      struct mbuf_listener_info)
+
+#define MBUF_IOC_REGION_INFO	_IOWR(MBUF_IOC_TYPE, 0x40, \
+				      struct mbuf_region_info)
 
 #endif /* _UAPI_LINUX_MBUF_H */
