@@ -30,6 +30,9 @@ tests=(
 	link_static
 	link_cxx
 	behaviour
+	calls
+	slot_copies_c11
+	slot_copies_cxx17
 	staged_install
 	pkg_config_program
 	pkg_config_static
@@ -50,14 +53,21 @@ skip() {	# a reason, for a test that cannot be made here
 # Taking the address of every function proves that each can be linked.
 functions_of_header() {
 	# Only what mbuf.h itself declares: line markers tell the files apart.
+	# What is inline is not exported, and begins and ends in the first column.
 	"$CC" -E -I"$here/include" -I"$uapi" -x c "$here/include/mbuf.h" |
-		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf\.h"$/); next } own' |
+		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf\.h"$/); next }
+		     !own { next }
+		     /^static inline/ { inside = 1 }
+		     !inside
+		     /^}/ { inside = 0 }' |
 		grep -oE '\bmbuf_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u
 }
 
+# "name@@VERSION", as the map has it.
 functions_of_map() {
-	sed -n '/global:/,/local:/p' "$here/libmbuf.map" |
-		grep -oE '\bmbuf_[a-z0-9_]+' | sort -u
+	awk '/^LIBMBUF_/ { version = $1 }
+	     /^\tmbuf_[a-z0-9_]+;$/ { sub(";", ""); print $1 "@@" version }' \
+		"$here/libmbuf.map" | LC_ALL=C sort -u
 }
 
 functions_of_header > header.txt
@@ -168,15 +178,19 @@ END
 
 map_is_header() {
 	[ -s header.txt ]
-	functions_of_map > map.txt
+	functions_of_map > versions.txt
+	sed 's/@.*//' versions.txt | sort -u > map.txt
 	diff header.txt map.txt
 }
 
 map_is_exported() {
 	# "address T name@@VERSION"; the version's own symbol is of type A.
 	"$NM" -D --defined-only "$build/$soname" |
-		awk '$2 != "A" { print $3 }' | sort > exported.txt
-	sed 's/$/@@LIBMBUF_0.1/' map.txt | diff - exported.txt
+		awk '$2 != "A" { print $3 }' | LC_ALL=C sort > exported.txt
+	# And what only programs use that are older.
+	LC_ALL=C sort - versions.txt <<-END | diff - exported.txt
+		mbuf_query@LIBMBUF_0.1
+	END
 }
 
 archive_is_exported() {
@@ -259,6 +273,28 @@ behaviour() {
 	LD_LIBRARY_PATH=$build ./behaviour
 }
 
+# Its own ioctl() has to be the one that the library calls.
+calls() {
+	"$CC" -std=gnu11 -Wall -Wextra -Werror -rdynamic -o calls \
+		"$here/check-calls.c" -I"$here/include" -I"$uapi" -L"$build" \
+		-lmbuf
+	LD_LIBRARY_PATH=$build ./calls
+}
+
+slot_copies_c11() {
+	"$CC" -std=c11 -O2 -Wall -Wextra -Werror -pedantic -Wcast-qual -pthread \
+		-o slot "$here/check-slot.c" -I"$here/include" -I"$uapi"
+	./slot
+}
+
+slot_copies_cxx17() {
+	need_cxx
+	"$CXX" -std=c++17 -O2 -Wall -Wextra -Werror -pedantic -Wold-style-cast \
+		-pthread -o slot-cxx -x c++ "$here/check-slot.c" \
+		-I"$here/include" -I"$uapi"
+	./slot-cxx
+}
+
 # An unusual prefix, so that nothing is found by accident.
 prefix=/opt/mbuf-check
 install_vars=(O="$work/again" DESTDIR="$work/stage" prefix="$prefix"
@@ -273,7 +309,7 @@ staged_install() {
 		.$prefix/lib/any/libmbuf.a
 		.$prefix/lib/any/libmbuf.so
 		.$prefix/lib/any/$soname
-		.$prefix/lib/any/$soname.1.0
+		.$prefix/lib/any/$soname.2.0
 		.$prefix/lib/any/pkgconfig/libmbuf.pc
 	END
 	diff wanted.txt installed.txt

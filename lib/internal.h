@@ -21,7 +21,7 @@
 static_assert(sizeof(struct mbuf_ref) == 16, "struct mbuf_ref");
 static_assert(sizeof(struct mbuf_wait) == 16, "struct mbuf_wait");
 static_assert(sizeof(struct mbuf_usage) == 16, "struct mbuf_usage");
-static_assert(sizeof(struct mbuf_query) == 88, "struct mbuf_query");
+static_assert(sizeof(struct mbuf_query) == 104, "struct mbuf_query");
 static_assert(offsetof(struct mbuf_query, objects) == 40, "struct mbuf_query");
 static_assert(sizeof(struct mbuf_queue_create) == 64,
 	      "struct mbuf_queue_create");
@@ -36,6 +36,36 @@ static_assert(sizeof(struct mbuf_xfer) == 72, "struct mbuf_xfer");
 static_assert(offsetof(struct mbuf_xfer, msg) == 32, "struct mbuf_xfer");
 static_assert(sizeof(struct mbuf_batch) == 48, "struct mbuf_batch");
 static_assert(offsetof(struct mbuf_batch, msgs) == 24, "struct mbuf_batch");
+static_assert(sizeof(struct mbuf_end) == 40, "struct mbuf_end");
+static_assert(sizeof(struct mbuf_channel_create) == 96,
+	      "struct mbuf_channel_create");
+static_assert(sizeof(struct mbuf_exchange) == 88, "struct mbuf_exchange");
+static_assert(offsetof(struct mbuf_exchange, data) == 56,
+	      "struct mbuf_exchange");
+static_assert(sizeof(struct mbuf_slot_map) == 64, "struct mbuf_slot_map");
+static_assert(offsetof(struct mbuf_slot_map, data) == 32,
+	      "struct mbuf_slot_map");
+static_assert(sizeof(struct mbuf_peer) == 24, "struct mbuf_peer");
+static_assert(sizeof(struct mbuf_channel_info) == 88,
+	      "struct mbuf_channel_info");
+static_assert(sizeof(struct mbuf_approve) == 16, "struct mbuf_approve");
+static_assert(sizeof(struct mbuf_attach) == 40, "struct mbuf_attach");
+static_assert(sizeof(struct mbuf_event) == 16, "struct mbuf_event");
+static_assert(sizeof(struct mbuf_poll_all) == 48, "struct mbuf_poll_all");
+static_assert(sizeof(struct mbuf_wait_any) == 104, "struct mbuf_wait_any");
+static_assert(sizeof(struct mbuf_listen) == 72, "struct mbuf_listen");
+static_assert(sizeof(struct mbuf_listener_set) == 32,
+	      "struct mbuf_listener_set");
+static_assert(sizeof(struct mbuf_listener_acl) == 16,
+	      "struct mbuf_listener_acl");
+static_assert(sizeof(struct mbuf_listener_info) == 104,
+	      "struct mbuf_listener_info");
+static_assert(sizeof(struct mbuf_accept_queue) == 48,
+	      "struct mbuf_accept_queue");
+static_assert(sizeof(struct mbuf_connect) == 120, "struct mbuf_connect");
+static_assert(offsetof(struct mbuf_connect, end) == 48,
+	      "struct mbuf_connect");
+static_assert(sizeof(struct mbuf_accept) == 96, "struct mbuf_accept");
 
 /* The one place where errno becomes a result. */
 static inline int libmbuf_ioctl(int fd, unsigned long cmd, void *arg)

@@ -9,19 +9,31 @@ const char *mbuf_strerror(int err)
 	case 0:
 		return "success";
 	case -EAGAIN:
-		return "would have to wait, and was told not to";
+		return "would have to wait, and was told not to; or there is no room";
 	case -ETIMEDOUT:
 		return "the deadline has passed";
 	case -EINTR:
-		return "interrupted by a signal while waiting, without effect";
+		return "interrupted by a signal while waiting";
 	case -EPIPE:
-		return "no peer is left: all rights of the other side are closed";
+		return "no peer is left: the other side is closed";
 	case -EMSGSIZE:
-		return "the message is longer than the queue allows, or than the room for it";
+		return "longer than is allowed, or than the room for it";
 	case -EBADMSG:
 		return "the next message is empty, which read() cannot deliver, only RECV";
 	case -ENOBUFS:
 		return "the queue is full of messages of higher priority";
+	case -EBUSY:
+		return "somebody else waits for it, or it is attached to a session already";
+	case -ENOTCONN:
+		return "the connection has not been approved yet";
+	case -ECONNREFUSED:
+		return "there is no listener of that name, or it did not want the connection";
+	case -EADDRINUSE:
+		return "there is a listener of that name already";
+	case -ENAMETOOLONG:
+		return "the name is longer than the module allows";
+	case -ENOSPC:
+		return "the listener's list is full, or it has too many accept queues";
 	case -EDQUOT:
 		return "over the user's limit of mbuf objects, memory or bytes in flight";
 	case -EBADF:
@@ -33,7 +45,7 @@ const char *mbuf_strerror(int err)
 	case -E2BIG:
 		return "asks for something that this version of the module does not know";
 	case -EOPNOTSUPP:
-		return "the object has no table of handles";
+		return "there is no table of handles, or no binding to threads in this kernel";
 	case -EFAULT:
 		return "an address is not accessible";
 	case -ENOMEM:
@@ -42,13 +54,16 @@ const char *mbuf_strerror(int err)
 		return "the process has too many open descriptors (ulimit -n)";
 	case -ENFILE:
 		return "the system has too many open files";
-	case -ENOENT:
 	case -ENXIO:
-	case -ENODEV:
 		return "there is no /dev/mbuf; load the module: modprobe mbuf";
+	case -ENOENT:
+		return "not attached to the session; or there is no /dev/mbuf: modprobe mbuf";
+	case -ENODEV:
+		return "cannot be mapped; or there is no /dev/mbuf: modprobe mbuf";
 	case -EACCES:
+		return "no permission to open /dev/mbuf, or to connect to that listener";
 	case -EPERM:
-		return "no permission to open /dev/mbuf";
+		return "not permitted: it belongs to another thread, or that takes a privilege";
 	default:
 		return "unknown error";
 	}

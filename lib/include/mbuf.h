@@ -2,13 +2,17 @@
 /*
  * libmbuf: the C interface to /dev/mbuf.
  *
- * Every function is one system call (mbuf_deadline() and mbuf_strerror() are
- * none), and these rules hold for all of them:
+ * Every function is one system call (mbuf_deadline(), mbuf_slot_read() and
+ * mbuf_strerror() are none), and these rules hold for all of them:
  *
  *  - A result of 0 or more is success, a negative one is an errno value with
  *    its sign changed, for example -EPIPE. errno itself has no meaning after a
  *    call. mbuf_strerror() gives a line of text.
  *  - A call that fails has had no effect, except as stated with it.
+ *  - The simple form of a function has the arguments that most programs need.
+ *    One whose name ends in _args takes the struct of the system call, which
+ *    <linux/mbuf.h> describes, with all that there is to say; begin with one
+ *    that is all zeroes.
  *  - The library has no state, allocates no memory, starts no threads and
  *    installs no signal handlers. All functions may be called from any number
  *    of threads at the same time, also with the same descriptor, and from a
@@ -24,9 +28,13 @@
  *    is not accessible), -ENOMEM. -E2BIG cannot happen unless the library is
  *    newer than the module, and more was asked for than the module knows.
  *
+ * Structs may grow in later versions. A program keeps the size of those it was
+ * compiled with: that is what the versions of the symbols are for.
+ *
  * Descriptors of a queue also work with read(2), write(2), readv(2),
  * writev(2), poll(2), epoll(7), io_uring(7), dup(2), fcntl(2) with O_NONBLOCK,
- * and SCM_RIGHTS. <linux/mbuf.h> says what they do, and describes the structs.
+ * and SCM_RIGHTS. So do endpoints of channels, and listeners where it makes
+ * sense. <linux/mbuf.h> says what they do, and describes the structs.
  */
 #ifndef _MBUF_H
 #define _MBUF_H
@@ -64,7 +72,10 @@ extern "C" {
  * Signals: a call that sleeps is interrupted by a signal that has a handler.
  * If the handler was installed with SA_RESTART the call goes on afterwards,
  * with the same deadline; otherwise it reports -EINTR, and nothing was sent or
- * received. A call that did not have to sleep never reports -EINTR.
+ * received. A call that did not have to sleep never reports -EINTR. The loop
+ * above is right for every function here; for mbuf_call() and mbuf_serve(),
+ * which do something before they wait, because their struct keeps what was
+ * done.
  *
  * A descriptor with O_NONBLOCK set never sleeps, whatever the deadline: -EAGAIN.
  */
@@ -91,7 +102,8 @@ MBUF_EXPORT uint64_t mbuf_deadline(uint64_t ns_from_now);
  *
  * Opens /dev/mbuf for reading and writing. A session creates objects; what it
  * creates is charged to the user who opened it, and outlives it. Close it with
- * close(2) as soon as nothing more is to be created.
+ * close(2) as soon as nothing more is to be created, unless it is the set that
+ * mbuf_poll_all() looks at.
  *
  * Return: the session's descriptor, or -errno: -ENOENT, -ENXIO or -ENODEV if
  * the module is not loaded, -EACCES if the device's mode does not let the
@@ -254,6 +266,489 @@ MBUF_EXPORT int mbuf_send_batch(int fd, struct mbuf_msg *msgs, unsigned int nr,
  */
 MBUF_EXPORT int mbuf_recv_batch(int fd, struct mbuf_msg *msgs, unsigned int nr,
 				unsigned int min, uint64_t deadline);
+
+/*
+ * Channels
+ * ========
+ *
+ * A channel connects two endpoints. Each writes 32 bytes (MBUF_SLOT_SIZE) into
+ * the other's slot and signals the other; nothing of that ever blocks. A new
+ * value replaces the old one, and signals are counted. Only one thread at a
+ * time may wait on an endpoint.
+ *
+ * Endpoints also work with read(2), which waits and reads, write(2), which
+ * writes and signals, poll(2), epoll(7) and io_uring(7).
+ */
+
+/**
+ * mbuf_channel_create() - make a channel
+ * @session: a session
+ * @flags: 0, or MBUF_END_* of <linux/mbuf.h>, for both endpoints: NONBLOCK,
+ *	MAP, THREAD
+ * @fds: set to the two endpoints, which are alike
+ *
+ * The endpoints are not attached to the session: see mbuf_attach().
+ *
+ * Return: 0, or -errno, and then @fds is as it was: -EINVAL (@flags), -EDQUOT
+ * (over the user's limit), -EMFILE, -ENFILE, -ENOMEM, -EOPNOTSUPP
+ * (MBUF_END_THREAD on a kernel that cannot do it).
+ */
+MBUF_EXPORT int mbuf_channel_create(int session, uint32_t flags, int fds[2]);
+
+/**
+ * mbuf_channel_create_args() - make a channel of two endpoints that differ
+ * @session: a session
+ * @args: see struct mbuf_channel_create. Unless an endpoint has
+ *	MBUF_END_DETACHED it is attached to the session, with its cookie
+ *
+ * Return: as mbuf_channel_create().
+ */
+MBUF_EXPORT int mbuf_channel_create_args(int session,
+					 struct mbuf_channel_create *args);
+
+/**
+ * mbuf_call() - send a request and wait for the reply
+ * @fd: an endpoint
+ * @x: in: data is the request. Out: data is the reply, signals and seq are as
+ *	struct mbuf_exchange has them. It must be all zeroes when it is used for
+ *	the first time; do not touch anything but data from then on
+ * @deadline: how long to wait for the reply
+ *
+ * Writes into the peer's slot, signals the peer, waits for its signal and reads
+ * the own slot, all with one system call.
+ *
+ * After -EAGAIN, -EINTR or -ETIMEDOUT the request has been delivered, and @x
+ * knows: the next call with the same @x only waits for the reply, and ignores
+ * data. A call that has succeeded leaves @x ready for a new request. After any
+ * other error clear @x before it is used for a new one.
+ *
+ * Return: 0, or -errno: -EAGAIN, -ETIMEDOUT, -EINTR (no reply yet), -EPIPE (the
+ * peer is gone), -ECONNREFUSED (it never was there), -EBUSY (somebody else
+ * waits on this endpoint), -EPERM (it belongs to another thread), -ENOTCONN
+ * (not approved yet), -EFAULT.
+ */
+MBUF_EXPORT int mbuf_call(int fd, struct mbuf_exchange *x, uint64_t deadline);
+
+/**
+ * mbuf_serve() - send the reply to the last request, and wait for the next
+ * @fd: an endpoint
+ * @x: in: data is the reply. Out: data is the request, signals and seq are as
+ *	struct mbuf_exchange has them. It must be all zeroes when it is used for
+ *	the first time: that call only waits. Do not touch anything but data
+ *	from then on
+ * @deadline: how long to wait for a request
+ *
+ * The other side of mbuf_call(), also with one system call:
+ *
+ *	struct mbuf_exchange x = { 0 };
+ *
+ *	while (mbuf_serve(fd, &x, MBUF_FOREVER) >= 0)
+ *		answer(x.data);
+ *
+ * After -EAGAIN, -EINTR or -ETIMEDOUT the reply has been delivered, and @x
+ * knows: the next call with the same @x only waits, and ignores data.
+ *
+ * Return: 0, or -errno as mbuf_call(). -EPIPE: the client has gone.
+ */
+MBUF_EXPORT int mbuf_serve(int fd, struct mbuf_exchange *x, uint64_t deadline);
+
+/**
+ * mbuf_exchange() - any of the steps write, signal, wait and read
+ * @fd: an endpoint
+ * @x: see struct mbuf_exchange, all of it. done must be 0 in a new call; when
+ *	the call ends without a signal it says which steps were done, and they
+ *	are not done again if @x is passed as it is. A program that makes a copy
+ *	of @x for the call has to keep done
+ *
+ * Return: 0, or -errno as mbuf_call(), and -EINVAL.
+ */
+MBUF_EXPORT int mbuf_exchange(int fd, struct mbuf_exchange *x);
+
+/**
+ * mbuf_channel_write() - replace what is in the peer's slot
+ * @fd: an endpoint
+ * @data: MBUF_SLOT_SIZE bytes
+ *
+ * Wakes nobody.
+ *
+ * Return: 0, or -errno: -EPIPE (the peer is gone; there is no SIGPIPE),
+ * -ECONNREFUSED, -EPERM, -ENOTCONN as mbuf_call().
+ */
+MBUF_EXPORT int mbuf_channel_write(int fd, const void *data);
+
+/**
+ * mbuf_channel_signal() - signal the peer
+ * @fd: an endpoint
+ *
+ * Return: as mbuf_channel_write().
+ */
+MBUF_EXPORT int mbuf_channel_signal(int fd);
+
+/**
+ * mbuf_channel_post() - write and signal; does not wait for anything
+ * @fd: an endpoint
+ * @data: MBUF_SLOT_SIZE bytes
+ *
+ * Return: as mbuf_channel_write().
+ */
+MBUF_EXPORT int mbuf_channel_post(int fd, const void *data);
+
+/**
+ * mbuf_channel_wait() - wait for a signal, and read the slot
+ * @fd: an endpoint
+ * @data: room for MBUF_SLOT_SIZE bytes, or NULL: do not read
+ * @signals: set to how many signals have come since the last wait, or NULL. 0
+ *	if the peer has gone and left a value that was not read yet
+ * @deadline: how long to wait
+ *
+ * Takes all signals at once. What is read is the value that the last of them
+ * came with.
+ *
+ * Return: 0, or -errno: -EAGAIN, -ETIMEDOUT, -EINTR (no signal), -EPIPE (the
+ * peer is gone, and all was read), -ECONNREFUSED, -EBUSY, -EPERM, -ENOTCONN as
+ * mbuf_call().
+ */
+MBUF_EXPORT int mbuf_channel_wait(int fd, void *data, uint64_t *signals,
+				  uint64_t deadline);
+
+/**
+ * mbuf_channel_read() - read the slot as it is now
+ * @fd: an endpoint
+ * @data: room for MBUF_SLOT_SIZE bytes; zeroes if nothing was ever written
+ * @seq: set to how often the slot was written, or NULL
+ *
+ * Takes no signals. Works also when the peer is gone, and before the connection
+ * is approved.
+ *
+ * Return: 0, or -errno: -EPERM (the endpoint belongs to another thread).
+ */
+MBUF_EXPORT int mbuf_channel_read(int fd, void *data, uint64_t *seq);
+
+/**
+ * mbuf_channel_info() - the state of an endpoint, and who is its peer
+ * @fd: an endpoint
+ * @out: filled in; see struct mbuf_channel_info
+ *
+ * Return: 0, or -errno: the common ones only.
+ */
+MBUF_EXPORT int mbuf_channel_info(int fd, struct mbuf_channel_info *out);
+
+/**
+ * mbuf_approve() - decide about a connection that waits for that
+ * @fd: an endpoint from mbuf_accept_args() with MBUF_ACCEPT_ASK
+ * @verdict: 1: the connection is approved; 0: it is refused
+ *
+ * Return: 0, or -errno: -EINVAL (@verdict, or it has been decided already),
+ * -EPIPE (who asked has gone).
+ */
+MBUF_EXPORT int mbuf_approve(int fd, int verdict);
+
+/**
+ * mbuf_channel_map() - map the own slot, to read it without a system call
+ * @fd: an endpoint that was made with MBUF_END_MAP
+ * @map: set to the slot, for mbuf_slot_read(); give it back with
+ *	mbuf_channel_unmap(). It can be used for as long as it is mapped, also
+ *	after @fd is closed; closing is not held up by it
+ *
+ * Return: 0, or -errno: -ENODEV (no MBUF_END_MAP), -EPERM (the endpoint belongs
+ * to another thread), -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_channel_map(int fd, const struct mbuf_slot_map **map);
+
+/**
+ * mbuf_channel_unmap() - give back what mbuf_channel_map() has mapped
+ * @map: from mbuf_channel_map()
+ *
+ * Return: 0, or -EINVAL if @map cannot be that.
+ */
+MBUF_EXPORT int mbuf_channel_unmap(const struct mbuf_slot_map *map);
+
+/* Words of memory of any type. */
+typedef unsigned long __attribute__((__may_alias__)) mbuf_slot_word;
+
+/**
+ * mbuf_slot_read() - a consistent copy of a mapped slot, without a system call
+ * @map: from mbuf_channel_map()
+ * @out: set to all that was there at one moment. seq tells whether the value is
+ *	a new one
+ *
+ * Looks again if the slot was being written meanwhile, which takes the kernel
+ * some nanoseconds. Takes no signals. What was done before the write is seen
+ * after the read, as with any message.
+ */
+static inline void mbuf_slot_read(const struct mbuf_slot_map *map,
+				  struct mbuf_slot_map *out)
+{
+	union {
+		const struct mbuf_slot_map *map;
+		const mbuf_slot_word *word;
+	} from;
+	union {
+		struct mbuf_slot_map *map;
+		mbuf_slot_word *word;
+	} to;
+	unsigned int i;
+	__u32 version;
+
+	/*
+	 * The atomics of C11 and C++11 by their common names: neither
+	 * <stdatomic.h> nor <atomic> is there for both languages.
+	 */
+	from.map = map;
+	to.map = out;
+	for (;;) {
+		version = __atomic_load_n(&map->version, __ATOMIC_ACQUIRE);
+		if (version & 1)
+			continue;
+		for (i = 0; i < sizeof(*map) / sizeof(*from.word); i++)
+			to.word[i] = __atomic_load_n(&from.word[i],
+						     __ATOMIC_RELAXED);
+		/* What was copied was copied before this. */
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&map->version, __ATOMIC_RELAXED) ==
+		    version)
+			return;
+	}
+}
+
+/*
+ * Sets of endpoints
+ * =================
+ *
+ * A session is the set of the endpoints, listeners and accept queues that are
+ * attached to it. Closing one of them, or the session, detaches.
+ */
+
+/**
+ * mbuf_attach() - put something into a session's set
+ * @session: a session
+ * @fd: an endpoint, listener or accept queue. A descriptor as such does not
+ *	matter: it stays attached when this one is closed and a duplicate is not
+ * @cookie: what mbuf_poll_all() shall call it
+ * @flags: 0, or MBUF_ATTACH_MOVE: take it from the session it is attached to
+ *
+ * Return: 0, or -errno: -EBUSY (it is attached to a session, this one or
+ * another), -EPERM (it belongs to another thread, which may have ended), -EPIPE
+ * (its connection was refused), -EINVAL (@flags).
+ */
+MBUF_EXPORT int mbuf_attach(int session, int fd, uint64_t cookie,
+			    uint32_t flags);
+
+/**
+ * mbuf_detach() - take something out of a session's set
+ * @session: a session
+ * @fd: what is attached to it
+ *
+ * Return: 0, or -errno: -ENOENT (it is not attached to this session).
+ */
+MBUF_EXPORT int mbuf_detach(int session, int fd);
+
+/**
+ * mbuf_poll_all() - what is ready of all that is attached to a session
+ * @session: a session
+ * @events: room for @nr elements: a cookie and MBUF_EVENT_* each
+ * @nr: how many at most, from 1 to batch_max of mbuf_query()
+ * @deadline: how long to wait if nothing is ready
+ *
+ * Takes nothing: what is ready is told again until it is dealt with. The cost
+ * does not depend on how many are attached.
+ *
+ * Return: how many elements were filled in, at least 1, or -errno: -EAGAIN,
+ * -ETIMEDOUT, -EINTR (nothing is ready), -EINVAL (@nr), -EFAULT.
+ */
+MBUF_EXPORT int mbuf_poll_all(int session, struct mbuf_event *events,
+			      unsigned int nr, uint64_t deadline);
+
+/**
+ * mbuf_wait_any() - wait on several endpoints, and read the slot of one
+ * @session: a session, to which the endpoints need not be attached
+ * @ends: @nr elements, of which fd is an endpoint and the rest is 0
+ * @nr: how many, from 1 to wait_any_max of mbuf_query()
+ * @out: set to the result: index, state, signals, seq and data of the endpoint
+ *	that got a signal
+ * @deadline: how long to wait
+ *
+ * mbuf_channel_wait() on the first of several to get a signal; the calling
+ * thread is the one that waits on each of them meanwhile. state has
+ * MBUF_END_CLOSED, and signals is 0, if that endpoint's peer is gone and has
+ * left no signal.
+ *
+ * Return: the index of the endpoint in @ends, or -errno, and then @out is as it
+ * was: -EAGAIN, -ETIMEDOUT, -EINTR (no signal), -EBUSY (somebody else waits on
+ * one of them), -EPERM (one belongs to another thread), -ENOTCONN (one is not
+ * approved yet), -EINVAL (@nr, or an endpoint is named twice).
+ */
+MBUF_EXPORT int mbuf_wait_any(int session, const struct mbuf_ref *ends,
+			      unsigned int nr, struct mbuf_wait_any *out,
+			      uint64_t deadline);
+
+/*
+ * Listeners
+ * =========
+ *
+ * A listener has a name, in the network namespace of who opened the session. A
+ * name is bytes: it need not end with a NUL, and if one is counted in its
+ * length it is part of it.
+ */
+
+/**
+ * mbuf_listen() - listen under a name
+ * @session: a session, whose user pays
+ * @name: the name
+ * @len: its length in bytes, from 1 to name_max of mbuf_query()
+ * @mode: who may connect: the write bits (0222) for the user and group of this
+ *	process, and for others
+ * @backlog: how many connections may wait to be accepted, at most backlog_max
+ *	of mbuf_query(); 0: only in queues of mbuf_accept_queue()
+ *
+ * The name is free again when the last descriptor of the listener is closed.
+ * The listener is not attached to the session: see mbuf_attach().
+ *
+ * Return: the listener's descriptor, or -errno: -EADDRINUSE, -ENAMETOOLONG,
+ * -EINVAL, -EDQUOT, -EMFILE, -ENFILE, -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_listen(int session, const void *name, size_t len,
+			    uint32_t mode, uint32_t backlog);
+
+/**
+ * mbuf_listen_args() - listen with another owner or group, or attached
+ * @session: a session
+ * @args: see struct mbuf_listen
+ *
+ * Return: 0, or -errno as mbuf_listen(), and -EPERM (an owner or group that the
+ * caller may not give it).
+ */
+MBUF_EXPORT int mbuf_listen_args(int session, struct mbuf_listen *args);
+
+/**
+ * mbuf_listener_set() - change who owns a listener, its mode or its backlog
+ * @fd: a listener
+ * @set: see struct mbuf_listener_set; its flags say what is to be changed
+ *
+ * Return: 0, or -errno: -EINVAL, -EPERM.
+ */
+MBUF_EXPORT int mbuf_listener_set(int fd, const struct mbuf_listener_set *set);
+
+/**
+ * mbuf_listener_allow() - let a user connect, whatever the mode says
+ * @fd: a listener
+ * @uid: the user
+ *
+ * In force for whoever begins to connect from now on, as with the next two.
+ *
+ * Return: 0, or -errno: -EINVAL (there is no such user in the caller's user
+ * namespace), -ENOSPC (acl_max users are in the list), -EDQUOT, -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_listener_allow(int fd, uint32_t uid);
+
+/**
+ * mbuf_listener_deny() - do not let a user connect
+ * @fd: a listener
+ * @uid: the user
+ *
+ * Refuses connections of the user that nobody has accepted yet, as well. What
+ * the user tries from now on wakes nobody and costs the listener nothing.
+ *
+ * Return: as mbuf_listener_allow().
+ */
+MBUF_EXPORT int mbuf_listener_deny(int fd, uint32_t uid);
+
+/**
+ * mbuf_listener_forget() - let the mode decide about a user
+ * @fd: a listener
+ * @uid: the user; need not be in the list
+ *
+ * Return: as mbuf_listener_allow().
+ */
+MBUF_EXPORT int mbuf_listener_forget(int fd, uint32_t uid);
+
+/**
+ * mbuf_listener_info() - the state of a listener or accept queue, and counters
+ * @fd: a listener or accept queue
+ * @name: room for the name, or NULL
+ * @size: bytes of room
+ * @out: filled in; see struct mbuf_listener_info. name_len is the length of
+ *	the name, which has no NUL behind it
+ *
+ * Return: 0, or -errno: -EMSGSIZE (the name is longer than @size; only name_len
+ * of @out is set, to its length).
+ */
+MBUF_EXPORT int mbuf_listener_info(int fd, void *name, size_t size,
+				   struct mbuf_listener_info *out);
+
+/**
+ * mbuf_accept_queue() - make another queue of a listener's connections
+ * @fd: a listener
+ * @backlog: how many connections may wait in it, from 1 to backlog_max of
+ *	mbuf_query()
+ *
+ * So that each thread can accept from its own. Not attached to a session.
+ *
+ * Return: the accept queue's descriptor, or -errno: -EINVAL, -ENOSPC (the
+ * listener has too many), -EDQUOT, -EMFILE, -ENFILE, -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_accept_queue(int fd, uint32_t backlog);
+
+/**
+ * mbuf_accept_queue_args() - make an accept queue, attached
+ * @fd: a listener
+ * @args: see struct mbuf_accept_queue
+ *
+ * Return: 0, or -errno as mbuf_accept_queue().
+ */
+MBUF_EXPORT int mbuf_accept_queue_args(int fd, struct mbuf_accept_queue *args);
+
+/**
+ * mbuf_connect() - connect to a name
+ * @session: a session, whose user pays for this side
+ * @name: the listener's name
+ * @len: its length in bytes
+ * @deadline: how long to wait until somebody accepts
+ *
+ * Return: the endpoint's descriptor, not attached to the session, or -errno:
+ * -ECONNREFUSED (there is no such listener, or it did not approve), -EACCES (it
+ * does not want this user), -EAGAIN (too many wait already; with MBUF_NOW, or
+ * O_NONBLOCK on the session: nobody waits to accept right now), -ETIMEDOUT,
+ * -EINTR (nobody has accepted, and the connection was withdrawn),
+ * -ENAMETOOLONG, -EINVAL, -EDQUOT, -EMFILE, -ENFILE, -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_connect(int session, const void *name, size_t len,
+			     uint64_t deadline);
+
+/**
+ * mbuf_connect_args() - connect, with all that can be said about it
+ * @session: a session
+ * @args: see struct mbuf_connect; wait is set from @deadline
+ * @deadline: how long to wait until somebody accepts
+ *
+ * Return: 0, or -errno as mbuf_connect().
+ */
+MBUF_EXPORT int mbuf_connect_args(int session, struct mbuf_connect *args,
+				  uint64_t deadline);
+
+/**
+ * mbuf_accept() - accept a connection
+ * @fd: a listener with a backlog, or an accept queue
+ * @peer: set to who has connected, or NULL
+ * @deadline: how long to wait for a connection
+ *
+ * Return: the endpoint's descriptor, not attached to a session, or -errno:
+ * -EAGAIN, -ETIMEDOUT, -EINTR (no connection), -EPIPE (an accept queue whose
+ * listener is gone), -EINVAL (a listener without a backlog), -EDQUOT, -EMFILE,
+ * -ENFILE, -ENOMEM (with any of these the connection still waits).
+ */
+MBUF_EXPORT int mbuf_accept(int fd, struct mbuf_peer *peer, uint64_t deadline);
+
+/**
+ * mbuf_accept_args() - accept a connection, perhaps on approval
+ * @fd: a listener with a backlog, or an accept queue
+ * @args: see struct mbuf_accept; wait is set from @deadline
+ * @deadline: how long to wait for a connection
+ *
+ * Return: 0, or -errno as mbuf_accept().
+ */
+MBUF_EXPORT int mbuf_accept_args(int fd, struct mbuf_accept *args,
+				 uint64_t deadline);
 
 /**
  * mbuf_strerror() - what an error means when it comes from mbuf
