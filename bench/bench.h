@@ -24,6 +24,9 @@ enum work_id {
 	WORK_PINGPONG,
 	WORK_BATCH64,
 	WORK_IOCTL,
+	WORK_SIGNAL,
+	WORK_POLLALL,
+	WORK_CONNECT_DENIED,
 	NR_WORKS,
 };
 
@@ -40,14 +43,21 @@ struct work;
  * @serve:	the partner process; returns only when it fails, and is killed
  *		in the end. NULL if the work needs no partner
  * @run:	does the work @iters times. This is what is measured
+ * @fetch:	gets into row.in what a @run that was verified has sent, if @run
+ *		does not. It is not measured. May be NULL
+ * @figures:	reports what is not counted in instructions, by figure(), after
+ *		all is measured. @divide: how many times less is enough. May be
+ *		NULL
  * @teardown:	releases what @setup made; the partner is gone by then
  * @no_data:	@run moves no data, so there is nothing to verify. Otherwise
- *		row.got must equal row.out after each @run
+ *		row.got must equal row.out after each @run (and @fetch)
  */
 struct ops {
 	int (*setup)(struct row *row);
 	int (*serve)(struct row *row);
 	int (*run)(struct row *row, unsigned int iters);
+	int (*fetch)(struct row *row);
+	int (*figures)(struct row *row, unsigned int divide);
 	void (*teardown)(struct row *row);
 	bool no_data;
 };
@@ -109,6 +119,8 @@ struct peer {
  * @chan:	how a peer with a channel does it; NULL if each has its own way
  * @depth:	messages that a queue must hold for it
  * @nr:		messages at a time (the size of row.out in messages)
+ * @things:	@sizes say how many things there are, and a peer's only size of
+ *		message does not matter
  * @sizes:	sizes of message, smallest first, ends with 0; and how often
  *		the work is done per measurement. Fixed, never found by time:
  *		about a million instructions, so that most measurements have no
@@ -119,6 +131,7 @@ struct work {
 	const struct ops *chan;
 	unsigned int depth;
 	unsigned int nr;
+	bool things;
 	struct {
 		size_t size;
 		unsigned int iters;
@@ -144,5 +157,23 @@ extern const struct peer *const peers[];
 
 void close_fd(int *fd);
 int read_full(int fd, void *buf, size_t size);
+
+/* A result that is not a duration; @size: of how many things it is. */
+void figure(const struct row *row, size_t size, const char *metric,
+	    double value);
+
+/* kernel-figures.c; 0 or -errno. */
+struct flood {
+	pid_t pid;
+	unsigned long long sleeps;
+	double slab;
+};
+
+int room_for_fds(unsigned int nr);
+int slab_bytes(bool files, double *bytes);
+/* What @nr attempts cost the process @pid and the kernel, as figures. */
+int flood_begin(struct flood *flood, pid_t pid);
+int flood_end(const struct flood *flood, const struct row *row,
+	      unsigned int nr);
 
 #endif /* MBUF_BENCH_H */

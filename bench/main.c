@@ -5,6 +5,7 @@
  *
  *   cpu,WHAT THE CPU IS MADE OF
  *   row,WORK,PEER,SIZE,MEDIAN,MIN,MAX
+ *   figure,WORK,PEER,SIZE,METRIC,VALUE
  *   leftout,PEER,REASON
  *   end,NUMBER OF ROWS
  *
@@ -27,16 +28,18 @@
 
 #include "bench.h"
 
-extern const struct peer peer_mbuf, peer_mbuf_ioctl, peer_pipe, peer_eventfd,
-	peer_seqpacket, peer_mqueue, peer_futex, peer_binder, peer_memcpy,
-	peer_kernel, peer_pipe_control;
+extern const struct peer peer_mbuf, peer_mbuf_ioctl, peer_channel, peer_pipe,
+	peer_eventfd, peer_epoll, peer_seqpacket, peer_mqueue, peer_futex,
+	peer_binder, peer_memcpy, peer_kernel, peer_pipe_control;
 
 /* In the order in which they take turns. */
 const struct peer *const peers[] = {
 	&peer_mbuf,
 	&peer_mbuf_ioctl,
+	&peer_channel,
 	&peer_pipe,
 	&peer_eventfd,
+	&peer_epoll,
 	&peer_seqpacket,
 	&peer_mqueue,
 	&peer_futex,
@@ -305,6 +308,7 @@ static void verify(struct row *row)
 	size_t bytes = row->size * row->work->nr, i;
 	static unsigned int seed;
 	unsigned int x = ++seed;
+	int ret;
 
 	for (i = 0; i < bytes; i++) {
 		x = x * 1103515245 + 12345;
@@ -312,6 +316,12 @@ static void verify(struct row *row)
 	}
 	memset(row->in, 0xff, bytes);
 	run(row, 1);
+	if (row->ops->fetch) {
+		ret = row->ops->fetch(row);
+		if (ret)
+			die("%s: what was sent cannot be had: %s",
+			    row_name(row), strerror(-ret));
+	}
 	if (!row->ops->no_data && memcmp(row->got, row->out, bytes))
 		die("%s: what was received is not what was sent",
 		    row_name(row));
@@ -343,6 +353,23 @@ static void marked(struct row *row)
 	}
 }
 
+void figure(const struct row *row, size_t size, const char *metric,
+	    double value)
+{
+	printf("figure,%s,%s,%zu,%s,%.1f\n", row->work->name, row->peer->name,
+	       size, metric, value);
+}
+
+static void figures(struct row *row)
+{
+	int ret;
+
+	doing = row_name(row);
+	ret = row->ops->figures(row, opt_divide);
+	if (ret)
+		die("%s: figures: %s", row_name(row), strerror(-ret));
+}
+
 static unsigned int measure(const struct work *work, size_t size,
 			    unsigned int iters, bool smallest, const bool *use)
 {
@@ -350,14 +377,16 @@ static unsigned int measure(const struct work *work, size_t size,
 	unsigned int nr = 0, i, n;
 	uint64_t before, took;
 	struct row *row;
+	size_t only;
 
 	for (i = 0; peers[i]; i++) {
 		row = &rows[nr];
 		row->work = work;
 		row->peer = peers[i];
 		row->ops = ops_of(work, peers[i]);
-		row->size = peers[i]->size ? peers[i]->size : size;
-		if (!use[i] || !row->ops || (peers[i]->size && !smallest))
+		only = work->things ? 0 : peers[i]->size;
+		row->size = only ? only : size;
+		if (!use[i] || !row->ops || (only && !smallest))
 			continue;
 		start(row);
 		nr++;
@@ -391,6 +420,8 @@ static unsigned int measure(const struct work *work, size_t size,
 			       row->peer->name, row->size,
 			       row->samples[opt_runs / 2], row->samples[0],
 			       row->samples[opt_runs - 1]);
+			if (row->ops->figures)
+				figures(row);
 		}
 		stop(row);
 	}

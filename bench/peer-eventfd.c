@@ -37,9 +37,42 @@ static const struct chan_ops eventfd_chan = {
 	.close = eventfd_close,
 };
 
+/* Nobody reads while it is measured: the number grows. */
+static int signal_setup(struct row *row)
+{
+	row->chan[0] = (struct chan) { .send_fd = -1, .recv_fd = -1 };
+	return eventfd_open(&row->chan[0]);
+}
+
+static int signal_run(struct row *row, unsigned int iters)
+{
+	static const uint64_t one = 1;
+	int ret;
+
+	while (iters--) {
+		ret = eventfd_send(&row->chan[0], &one);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static void signal_teardown(struct row *row)
+{
+	eventfd_close(&row->chan[0]);
+}
+
+static const struct ops eventfd_signal = {
+	.setup = signal_setup,
+	.run = signal_run,
+	.teardown = signal_teardown,
+	.no_data = true,
+};
+
 const struct peer peer_eventfd = {
 	.name = "eventfd",
 	.chan = &eventfd_chan,
+	.own = { [WORK_SIGNAL] = &eventfd_signal },
 	/* Written twice, it holds the sum: no place for a second message. */
 	.not = 1U << WORK_BATCH64,
 	.size = 8,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -106,7 +107,99 @@ static const struct chan_ops seq_chan = {
 	.close = seq_close,
 };
 
+/*
+ * Somebody who is not wanted: the kernel lets everybody in who may write to the
+ * name, so the listener takes each connection, looks who it is, and closes it.
+ */
+#define FLOOD	100000
+
+static const struct sockaddr_un denied_name = {
+	.sun_family = AF_UNIX,
+	/* An abstract name. */
+	.sun_path = "\0mbuf-bench",
+};
+
+static int denied_setup(struct row *row)
+{
+	struct chan *chan = &row->chan[0];
+
+	*chan = (struct chan) { .send_fd = -1, .recv_fd = -1 };
+	chan->recv_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (chan->recv_fd < 0 ||
+	    bind(chan->recv_fd, (const struct sockaddr *)&denied_name,
+		 sizeof(denied_name)) ||
+	    listen(chan->recv_fd, 16))
+		return -errno;
+	return 0;
+}
+
+static int denied_serve(struct row *row)
+{
+	struct ucred peer;
+	socklen_t len;
+	int fd;
+
+	for (;;) {
+		fd = accept4(row->chan[0].recv_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		len = sizeof(peer);
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+			return -errno;
+		if (peer.uid != geteuid())
+			return -EPROTO;
+		close(fd);
+	}
+}
+
+static int denied_run(struct row *row, unsigned int iters)
+{
+	ssize_t n;
+	char c;
+	int fd;
+
+	(void)row;
+	while (iters--) {
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		if (fd < 0 || connect(fd, (const struct sockaddr *)&denied_name,
+				      sizeof(denied_name)))
+			return -errno;
+		/* Refused is what it is when the other side has closed. */
+		n = recv(fd, &c, 1, 0);
+		if (n)
+			return n < 0 ? -errno : -EPROTO;
+		close(fd);
+	}
+	return 0;
+}
+
+static int denied_figures(struct row *row, unsigned int divide)
+{
+	struct flood flood;
+	int ret;
+
+	ret = flood_begin(&flood, row->partner);
+	if (!ret)
+		ret = denied_run(row, FLOOD / divide);
+	return ret ? ret : flood_end(&flood, row, FLOOD / divide);
+}
+
+static void denied_teardown(struct row *row)
+{
+	close_fd(&row->chan[0].recv_fd);
+}
+
+static const struct ops seq_denied = {
+	.setup = denied_setup,
+	.serve = denied_serve,
+	.run = denied_run,
+	.figures = denied_figures,
+	.teardown = denied_teardown,
+	.no_data = true,
+};
+
 const struct peer peer_seqpacket = {
 	.name = "seqpacket",
 	.chan = &seq_chan,
+	.own = { [WORK_CONNECT_DENIED] = &seq_denied },
 };

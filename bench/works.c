@@ -188,4 +188,30 @@ const struct work works[NR_WORKS] = {
 			{ 1, 2000 },
 		},
 	},
+	[WORK_SIGNAL] = {
+		/* What a peer that is busy is told; it looks later. */
+		.name = "signal",
+		.nr = 1,
+		.sizes = {
+			{ 32, 1000 },
+		},
+	},
+	[WORK_POLLALL] = {
+		/* Asking which of so many are ready; one is. */
+		.name = "pollall",
+		.nr = 1,
+		.things = true,
+		.sizes = {
+			{ 10, 1000 }, { 10000, 1000 },
+		},
+	},
+	[WORK_CONNECT_DENIED] = {
+		/* Somebody asks who is not wanted. */
+		.name = "connect-denied",
+		.nr = 1,
+		.things = true,
+		.sizes = {
+			{ 1, 200 },
+		},
+	},
 };
