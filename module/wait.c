@@ -44,6 +44,13 @@ int mbuf_sleep(const int *state, const struct mbuf_deadline *d)
 	if (d->mode == MBUF_WAIT_UNTIL)
 		at = d->at;
 
+	/*
+	 * Whom the caller has woken may be to run here right away. Then this
+	 * task need not go to sleep, and need not be woken, if the other has
+	 * answered by the time that it gets the CPU again.
+	 */
+	if (need_resched())
+		schedule();
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		/* Pairs with the release of who ends the wait. */
