@@ -9,6 +9,8 @@
 # command, and is left as BUILDDIR/readme (static, for a guest), with what it
 # should print in BUILDDIR/readme.expected.
 #
+# examples/server.c: as short as the documentation says.
+#
 # Documentation/overview.md: each block of C is the body of a function that
 # gets what the text takes for granted (see fragment() below), and is compiled.
 #
@@ -21,6 +23,7 @@ build=$1
 libmbuf=$2
 work=$build/docs
 lines_max=20
+server_lines_max=40
 
 : "${CC:=cc}"
 
@@ -89,6 +92,15 @@ readme_runs() {
 		grep -F "modprobe mbuf" err.txt
 }
 
+server_is_short() {
+	local lines
+	lines=$(grep -cvE '^[[:space:]]*(//.*|/?\*.*)?$' "$here/server.c")
+	[ "$lines" -le "$server_lines_max" ] || {
+		echo "server.c has $lines lines of code, not $server_lines_max"
+		return 1
+	}
+}
+
 readme_says_where_things_are() {
 	# Every path in the picture of the tree exists.
 	local path found=0 missing=0
@@ -124,15 +136,17 @@ fragment() {	# a number
 	#include <mbuf.h>
 	void work(const void *data, size_t len);
 	void complain(const char *text);
-	int fragment(int session, int in, int out, const void *data, size_t len);
-	int fragment(int session, int in, int out, const void *data, size_t len)
+	int fragment(int session, int in, int out, int end, int other,
+		     int listener, const void *data, size_t len);
+	int fragment(int session, int in, int out, int end, int other,
+		     int listener, const void *data, size_t len)
 	{
 		char buf[4096];
 		ssize_t got;
 		int ret = 0;
 
-		(void)session, (void)in, (void)out, (void)data, (void)len;
-		(void)buf, (void)got;
+		(void)session, (void)in, (void)out, (void)end, (void)other;
+		(void)listener, (void)data, (void)len, (void)buf, (void)got;
 	END
 	echo '#line 1 "overview.md, block '"$1"'"'
 	block "$overview" c "$1"
@@ -157,6 +171,7 @@ tests=(
 	readme_compiles_as_printed
 	readme_runs
 	readme_says_where_things_are
+	server_is_short
 	overview_compiles
 )
 
