@@ -149,9 +149,13 @@ if [ -w "$leaks" ]; then
 	sleep 6
 	echo scan >"$leaks"
 	echo scan >"$leaks"
-	if [ -s "$leaks" ]; then
-		cat "$leaks" >/dev/kmsg
-		ctl leak "$($bb grep -c '^unreferenced' "$leaks") objects leaked"
+	# Such a file has no size, and a line of the log has a limit.
+	$bb cat "$leaks" >/tmp/leaks
+	if [ -s /tmp/leaks ]; then
+		while IFS= read -r line; do
+			echo "$line" >/dev/kmsg
+		done </tmp/leaks
+		ctl leak "$($bb grep -c '^unreferenced' /tmp/leaks) objects leaked"
 	fi
 fi
 

@@ -322,6 +322,7 @@ kernel_load()
 	KERNEL_ID=$1
 	KERNEL_DIR=$MBUF_CACHE/kernels/$1
 	KERNEL_CONFIGS=()
+	KERNEL_PATCHES=()
 	# shellcheck disable=SC2034 # for setup
 	KERNEL_TOOLCHAIN=()
 	# shellcheck source=/dev/null
@@ -336,6 +337,9 @@ kernel_key()
 	if ((${#KERNEL_CONFIGS[@]})); then
 		for name in "${KERNEL_CONFIGS[@]}"; do
 			parts+=("$MBUF_VM/configs/$name.config")
+		done
+		for name in "${KERNEL_PATCHES[@]}"; do
+			parts+=("$MBUF_VM/patches/$name.patch")
 		done
 		parts+=("$MBUF_CACHE/source/source.env" "$(gcc --version)")
 	fi
