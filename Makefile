@@ -93,6 +93,9 @@ check-matrix: setup ## build for several kernel versions, and the tests on each
 	@vm/check --matrix $(if $(KERNELS),--kernels $(KERNELS)) \
 		$(if $(STEPS),build $(STEPS))
 
+models: setup ## check the models of the protocols; LARGE=1 takes long
+	@Documentation/models/check $(if $(LARGE),--large)
+
 bench: module bench-build ## measure beside pipe, mqueue, eventfd and others
 	@bench/run
 
@@ -125,4 +128,4 @@ else
 endif
 
 .PHONY: all help setup module lib selftests kselftest examples bench-build \
-	proving demo check check-debug check-matrix bench vm style install uninstall clean distclean
+	proving demo check check-debug check-matrix models bench vm style install uninstall clean distclean

@@ -48,7 +48,8 @@
  *	POLL_IN_MISSED		a message that comes back wakes no poller
  *	POLL_OUT_MISSED		a slot that becomes free wakes no poller
  *
- * NO_INVARIANTS leaves out I1 to I4, to see what breaking them leads to.
+ * NO_INVARIANTS leaves out I1 to I4 and what lists demand, to see what breaking
+ * them leads to.
  * EOF_IS_LAST adds a property that the protocol does not have, which has to
  * fail, too: that nobody sees the end before all messages are received.
  */
@@ -91,8 +92,14 @@ typedef list {
  * violated.
  */
 #define CHECK(name, cond)	assert(name || (cond))
+#ifdef NO_INVARIANTS
+#define INVARIANT(name, cond)	skip
+#else
+#define INVARIANT(name, cond)	CHECK(name, cond)
+#endif
 
 hidden byte I1, I2, I3, I4;	/* see invariants() */
+hidden byte not_in_list;	/* what is taken out of a list is not in it */
 hidden byte lost;		/* a message is nowhere */
 hidden byte doubled;		/* a message or a waiter is served twice */
 hidden byte reordered;		/* a message leaves before an older one */
@@ -168,7 +175,12 @@ bit eof_seen;
 bit skip_one;
 #endif
 
-hidden byte x, y;		/* for use within one step */
+/*
+ * For use within one step. The checker restores the first two when it goes back
+ * into the middle of a step, and not what a d_step changes, so that has others.
+ */
+hidden byte x, y;
+hidden byte dx, dy;
 
 /* What is done with lists; all under the lock. */
 inline list_add_tail(l, what)
@@ -177,35 +189,59 @@ inline list_add_tail(l, what)
 	l.n++
 }
 
-inline list_add(l, what)
+/* At place dx, which is known. */
+inline list_add_at(l, what)
 {
-	x = l.n;
+	dy = l.n;
 	do
-	:: x > 0 -> l.at[x] = l.at[x - 1]; x--
+	:: dy > dx -> l.at[dy] = l.at[dy - 1]; dy--
 	:: else -> break
 	od;
-	l.at[0] = what;
+	l.at[dx] = what;
 	l.n++
 }
 
-/* Nothing happens if it is not there. */
-inline list_del(l, what)
+inline list_add(l, what)
 {
-	x = 0;
+	d_step {
+		dx = 0;
+		list_add_at(l, what)
+	}
+}
+
+/* From place dx on. */
+inline list_close(l)
+{
+	l.n--;
 	do
-	:: x < l.n && l.at[x] != what -> x++
+	:: dx < l.n -> l.at[dx] = l.at[dx + 1]; dx++
 	:: else -> break
 	od;
-	if
-	:: x < l.n ->
-		l.n--;
+	l.at[dx] = 0
+}
+
+inline list_pop(l)
+{
+	d_step {
+		dx = 0;
+		list_close(l)
+	}
+}
+
+inline list_del(l, what)
+{
+	d_step {
+		dx = 0;
 		do
-		:: x < l.n -> l.at[x] = l.at[x + 1]; x++
+		:: dx < l.n && l.at[dx] != what -> dx++
 		:: else -> break
 		od;
-		l.at[x] = 0
-	:: else
-	fi
+		INVARIANT(not_in_list, dx < l.n);
+		if
+		:: dx < l.n -> list_close(l)
+		:: else
+		fi
+	}
 }
 
 /*
@@ -214,14 +250,10 @@ inline list_del(l, what)
  */
 inline invariants()
 {
-#ifndef NO_INVARIANTS
-	CHECK(I1, receivers.n == 0 || queued.n == 0);
-	CHECK(I2, parked.n == 0 || queued.n >= SLOTS || nr_recv == 0);
-	CHECK(I3, nr_recv == 0 || nr_free + queued.n >= SLOTS);
-	CHECK(I4, nr_recv > 0 || receivers.n == 0)
-#else
-	skip
-#endif
+	INVARIANT(I1, receivers.n == 0 || queued.n == 0);
+	INVARIANT(I2, parked.n == 0 || queued.n >= SLOTS || nr_recv == 0);
+	INVARIANT(I3, nr_recv == 0 || nr_free + queued.n >= SLOTS);
+	INVARIANT(I4, nr_recv > 0 || receivers.n == 0)
 }
 
 /*
@@ -233,13 +265,13 @@ inline take_first(l, come, first)
 	CHECK(dead_waiter, waiter[first]);
 	CHECK(doubled, state[first] == WAITING);
 	CHECK(out_of_line, come.at[0] == first);
-	list_del(come, first);
+	list_pop(come);
 	finished = first + 1;
 #ifndef NO_TASK_REF
 	refs[first]++;
 #endif
 #if !defined(HANDOFF_STAYS) && !defined(UNLINK_LATE)
-	list_del(l, first)
+	list_pop(l)
 #endif
 }
 
@@ -308,7 +340,6 @@ inline enters(m)
 /* Message m leaves the model. */
 inline over(m)
 {
-	list_del(order, m);
 	where[m] = OVER;
 	large[m] = 0;
 	slot[m] = 0
@@ -326,24 +357,20 @@ inline link(m)
 inline link_back(m)
 {
 	where[m] = QUEUED;
-	x = 0;			/* where to */
-	y = 0;			/* whom to compare with, in order */
-	do
-	:: order.at[y] != m ->
-		if
-		:: x < queued.n && queued.at[x] == order.at[y] -> x++
-		:: else
-		fi;
-		y++
-	:: else -> break
-	od;
-	y = queued.n;
-	do
-	:: y > x -> queued.at[y] = queued.at[y - 1]; y--
-	:: else -> break
-	od;
-	queued.at[x] = m;
-	queued.n++
+	d_step {
+		dx = 0;		/* where to */
+		dy = 0;		/* whom to compare with, in order */
+		do
+		:: order.at[dy] != m ->
+			if
+			:: dx < queued.n && queued.at[dx] == order.at[dy] -> dx++
+			:: else
+			fi;
+			dy++
+		:: else -> break
+		od;
+		list_add_at(queued, m)
+	}
 }
 
 /* queue_hand_over(): m, which is in no list, to the first in line. */
@@ -408,12 +435,16 @@ inline wake_pollers(from, to)
 #define NO_EFFECTS	(!finished && !poll_in && !poll_out)
 #define POLL_FIRST	poll_first
 
-inline effects()
+inline effects_in()
 {
 	if
 	:: poll_in -> wake_pollers(NS, NP); poll_in = 0
 	:: else
-	fi;
+	fi
+}
+
+inline effects_out()
+{
 	if
 	:: poll_out -> wake_pollers(0, NS); poll_out = 0
 	:: else
@@ -469,7 +500,12 @@ inline wake_pollers(from, to)
 #endif
 #define POLL_FIRST	false
 
-inline effects()
+inline effects_in()
+{
+	skip
+}
+
+inline effects_out()
 {
 	skip
 }
@@ -523,7 +559,7 @@ inline take(m)
 	CHECK(overtaken, queuing.n == 0);
 	where[m] = HELD;
 	y = queued.n;
-	list_del(queued, m);
+	list_pop(queued);
 	if
 	:: y >= SLOTS ->
 		if
@@ -545,13 +581,13 @@ inline take(m)
 
 /*
  * mbuf_waiter_sleep(), and what queue_park() and queue_wait() do after it:
- * outcome(), and after().
+ * outcome() and after(), or given_up() and in_vain().
  *
  * Either nothing but the end of the wait ends the sleep, so that a lost
  * wake-up is for ever. Or a signal or a deadline does, at any time: then it
  * does not matter how me sleeps, only that it looks again under the lock.
  */
-#define wait_in(l, come, after)						\
+#define wait_in(l, come, after, in_vain)				\
 	do								\
 	:: before_look();						\
 	   if								\
@@ -573,11 +609,13 @@ inline take(m)
 		:: gave_up ->						\
 			unlink_me(l);					\
 			list_del(come, me);				\
-			invariants()					\
-		:: else							\
-		fi;							\
-		outcome();						\
-		after()							\
+			invariants();					\
+			given_up();					\
+			in_vain()					\
+		:: else ->						\
+			outcome();					\
+			after()						\
+		fi							\
 	   };								\
 	   break							\
 	od
@@ -607,29 +645,40 @@ inline take(m)
 #define look_again()	gave_up = (state[me] == WAITING)
 #endif
 
-/* The outcome, in the view of who waited; the waiter is no more. */
-inline outcome()
+/* The waiter is no more. */
+inline forget()
 {
-	if
-	:: gave_up -> result = EAGAIN
-	:: !gave_up && state[me] == DONE ->
-		result = OK;
-		m = item[me]
-	:: !gave_up && state[me] == GONE ->
-#ifdef EOF_IS_LAST
-		eof_seen = eof_seen || me >= NS;
-#endif
-		result = EPIPE
-#ifdef WAKE_TO_RETRY
-	:: !gave_up && state[me] == RETRY ->
-		result = AGAIN
-#endif
-	fi;
 	asleep[me] = 0;
 	waiter[me] = 0;
 	state[me] = 0;
 	item[me] = 0;
 	gave_up = 0
+}
+
+/* The outcome, in the view of who waited. */
+inline outcome()
+{
+	if
+	:: state[me] == DONE ->
+		result = OK;
+		m = item[me]
+	:: state[me] == GONE ->
+#ifdef EOF_IS_LAST
+		eof_seen = eof_seen || me >= NS;
+#endif
+		result = EPIPE
+#ifdef WAKE_TO_RETRY
+	:: state[me] == RETRY ->
+		result = AGAIN
+#endif
+	fi;
+	forget()
+}
+
+inline given_up()
+{
+	result = EAGAIN;
+	forget()
 }
 
 /* mbuf_waiter_init() and joining a line. */
@@ -659,7 +708,7 @@ inline dismiss(l, come)
 		:: l.n > 0 ->
 			y = l.at[0];
 			take_first(l, come, y);
-			unlock()
+			lock = 1
 		:: else -> break
 		fi
 	   };
@@ -712,41 +761,49 @@ inline try_send()
 	fi
 }
 
-/* The sender of m is told the result. */
+/* The call is over, and its message has been dealt with. */
+inline next_message()
+{
+	own = 0;
+	result = 0;
+	m = 0
+}
+
+/* The sender of m is told that it is sent, or never will be. */
 inline told()
 {
 	if
 	:: result == OK ->
 		CHECK(succeeded_without_effect, where[m] != NEW);
 		k++;
-		own = 0;
-		result = 0;
-		m = 0
-#ifdef POLL
-	:: result == EAGAIN ->
-		/* It waits in poll(), and sends it again. */
-		poll_first = 1;
-		large[m] = 0;
-		own = 0;
-		result = 0;
-		m = 0
-#endif
-	:: result == EAGAIN || result == EPIPE ->
+		next_message()
+	:: result == EPIPE ->
 		CHECK(failed_with_effect, where[m] == NEW);
 		over(m);
 		k++;
-		if
-		:: true
-		:: result == EAGAIN -> k = QUOTA(me)	/* it was killed */
-		fi;
-		own = 0;
-		result = 0;
-		m = 0
-	:: result == LINE || result == 0
+		next_message()
 #ifdef WAKE_TO_RETRY
 	:: result == AGAIN -> result = 0; own = 1
 #endif
 	fi
+}
+
+/* It is told that it was not sent. */
+inline told_no()
+{
+	CHECK(failed_with_effect, where[m] == NEW);
+	if
+#ifdef POLL
+	:: true ->
+		/* It waits in poll(), and sends it again. */
+		poll_first = 1;
+		large[m] = 0
+#endif
+	:: true ->
+		over(m);
+		k++
+	fi;
+	next_message()
 }
 
 proctype sender(byte me)
@@ -763,6 +820,7 @@ proctype sender(byte me)
 
 next:
 	if
+	:: !own -> goto close		/* it has had enough */
 	:: atomic {
 		/* mbuf_queue_send(), with own queue_send_own() */
 		k < QUOTA(me) && !lock ->
@@ -780,24 +838,23 @@ next:
 			item[me] = m;
 			join(parked, blocked);
 			result = LINE
-		:: result == EAGAIN && (!own || large[m])	/* will not wait */
-		:: else
+		:: result == EAGAIN && (!own || large[m]) ->
+			told_no()		/* it will not wait */
+		:: else -> told()
 		fi;
-		told();
 		unlock();
 		if
 		:: NO_EFFECTS && result == 0 && !POLL_FIRST -> goto next
 		:: else
 		fi
 	   }
-	:: k == QUOTA(me) -> goto close
 	fi;
 	finish(receivers, DONE);
-	effects();
+	effects_in();
 	if
 	:: result == LINE ->
 		/* queue_park() */
-		wait_in(parked, blocked, told)
+		wait_in(parked, blocked, told, told_no)
 	:: else
 	fi;
 #ifdef POLL
@@ -841,6 +898,7 @@ inline received()
 	CHECK(doubled, where[m] == HELD);
 	/* For a single receiver the order does not bend. */
 	CHECK(reordered, NR > 1 || order.at[0] == m);
+	list_del(order, m);
 	over(m);
 	m = 0
 }
@@ -900,7 +958,7 @@ inline put_back()
 		unlock()
 	};
 	finish(receivers, DONE);
-	effects()
+	effects_in()
 }
 
 #ifdef SPARE_FROM_SLOTS
@@ -994,7 +1052,8 @@ next:
 	   }
 	fi;
 	finish(parked, ADMITTED);
-	effects();
+	effects_in();
+	effects_out();
 #ifdef ADMIT_LATER
 	atomic {
 		!lock ->
@@ -1009,7 +1068,7 @@ next:
 	goto decided;
 line:
 	/* queue_wait() */
-	wait_in(receivers, queuing, nothing);
+	wait_in(receivers, queuing, nothing, nothing);
 decided:
 	if
 	:: result == OK ->
@@ -1073,20 +1132,22 @@ close:
 		atomic {
 			!lock ->
 			nr_recv = 0;
-			y = nr_free;
-			do
-			:: queued.n > 0 ->
-				m = queued.at[0];
-				list_del(queued, m);
-				CHECK(doubled, where[m] == QUEUED);
-				y = y + slot[m];
-				over(m)
-			:: else -> break
-			od;
 			/* Who could hold any has gone. */
 			x = 0;
 			do
 			:: x < NM -> CHECK(lost, where[x] != HELD); x++
+			:: else -> break
+			od;
+			y = nr_free;
+			do
+			:: queued.n > 0 ->
+				m = queued.at[0];
+				list_pop(queued);
+				CHECK(doubled, where[m] == QUEUED);
+				CHECK(reordered, order.at[0] == m);
+				list_pop(order);
+				y = y + slot[m];
+				over(m)
 			:: else -> break
 			od;
 			CHECK(slot_leaked, y == nr_slots);
