@@ -18,6 +18,16 @@
  *
  * Needs a kernel with CONFIG_FAULT_INJECTION, FAILSLAB, FAIL_PAGE_ALLOC,
  * FAULT_INJECTION_USERCOPY and FAULT_INJECTION_DEBUG_FS.
+ *
+ * MBUF_FAILNTH_TRIES=N	how often each place fails in the rounds that count
+ *			pages as well (2)
+ *
+ * To add an operation: fill in a struct action, of which prepare() brings about
+ * what the call needs, call() makes it and nothing else, and settle() looks at
+ * what has come of it; give it to drive(). Compare QUEUE_INFO below for the
+ * simplest, SEND for one of many forms, recv_waiting for one that sleeps.
+ * To add a kind of object: a struct subject, a member of union info for what it
+ * says of itself, and descriptors of it in struct scene.
  */
 #include <sys/epoll.h>
 
@@ -199,22 +209,41 @@ struct scene {
 
 enum { PEER_IDLE, PEER_WATCH, PEER_STOP, PEER_EXIT };
 
+/* What objects say of themselves, one member for each kind. */
+union info {
+	struct mbuf_queue_info queue;
+};
+
 struct state {
-	struct mbuf_queue_info info;
+	union info info;
 	struct mbuf_query q;
 	int fds, lowest;
 };
 
+/* A kind of object, as it is looked at before and after a call. */
+struct subject {
+	void (*look)(struct scene *s, union info *info);
+	/* What has not happened but for want of luck is as @is says. */
+	void (*forgive)(union info *want, const union info *is);
+	/* NULL, or what can never be. */
+	const char *(*wrong)(const union info *info);
+	void (*print)(const char *what, const union info *info);
+	/* Does the object, which is empty, still do what it does? */
+	bool (*works)(struct scene *s);
+};
+
 struct action {
 	char name[96];
+	/* What it is about; NULL: descriptors and usage say all. */
+	const struct subject *subject;
 	/* Brings about what the call needs; from an empty queue. */
 	void (*prepare)(struct scene *s, const struct action *op);
 	/* Is made with things failing: nothing but the calls in question. */
 	long (*call)(struct scene *s, const struct action *op);
 	/* What has come of it, and back to an empty queue. */
 	bool (*settle)(struct scene *s, const struct action *op, long ret);
-	/* What of the counters a call changes that succeeds. */
-	void (*change)(struct mbuf_queue_info *info, const struct scene *s,
+	/* What of the counters a call changes with this result. */
+	void (*change)(union info *info, const struct scene *s,
 		       const struct action *op, long ret);
 	void (*peer)(struct scene *s, const struct action *op);
 
@@ -223,7 +252,6 @@ struct action {
 	/* How often it must have failed for want of memory, or to copy. */
 	unsigned int need_slab, need_fault;
 	bool need_pages;	/* it needs memory from beyond slabs */
-	bool no_queue;		/* is not about a queue */
 	bool other_user;	/* is made by TEST_UID */
 
 	/* For the functions above. */
@@ -241,10 +269,8 @@ struct action {
 static void take_state(struct scene *s, const struct action *op, struct state *st)
 {
 	memset(st, 0, sizeof(*st));
-	if (s->sfd >= 0)
-		st->info = get_info(s->sfd);
-	else if (s->rfd >= 0)
-		st->info = get_info(s->rfd);
+	if (op->subject)
+		op->subject->look(s, &st->info);
 	/* What is in flight is that of who asks. */
 	if (op->other_user)
 		pay_as(TEST_UID);
@@ -363,8 +389,7 @@ static bool drain(struct scene *s)
 	return fine;
 }
 
-/* Does the queue still do what a queue does? It is empty. */
-static bool works(struct scene *s)
+static bool queue_works(struct scene *s)
 {
 	const uint32_t lens[] = { 1, 100, 4000, 6000 };
 	unsigned int i;
@@ -376,6 +401,36 @@ static bool works(struct scene *s)
 	}
 	return true;
 }
+
+static void queue_look(struct scene *s, union info *info)
+{
+	info->queue = get_info(s->sfd);
+}
+
+static void queue_forgive(union info *want, const union info *is)
+{
+	/* How many there ever were follows from the rest. */
+	want->queue.high_water = is->queue.high_water;
+	want->queue.next_len = is->queue.next_len;
+}
+
+static const char *queue_wrong(const union info *info)
+{
+	return info_wrong(&info->queue);
+}
+
+static void queue_print(const char *what, const union info *info)
+{
+	info_print(what, &info->queue);
+}
+
+static const struct subject a_queue = {
+	.look = queue_look,
+	.forgive = queue_forgive,
+	.wrong = queue_wrong,
+	.print = queue_print,
+	.works = queue_works,
+};
 
 /*
  * The peer: a thread that ends waits. It looks until somebody waits in the
@@ -471,8 +526,6 @@ struct tally {
  */
 enum pass { PASS_SLAB, PASS_PAGES, NR_PASSES };
 
-#define PAGES_TRIES	2
-
 static void set_pass(enum pass pass)
 {
 	if (!set_attr("fail_page_alloc", "min-order",
@@ -484,9 +537,10 @@ static void set_pass(enum pass pass)
 static bool round_of(struct scene *s, const struct action *op, unsigned int nth,
 		     int all, struct tally *t)
 {
+	const struct subject *subject = op->subject;
 	struct state before, after, end;
-	struct mbuf_queue_info want;
 	bool failed = false, fine = true;
+	union info want;
 	long ret;
 
 	if (op->prepare)
@@ -528,38 +582,36 @@ static bool round_of(struct scene *s, const struct action *op, unsigned int nth,
 		fine = false;
 	}
 
-	if (!op->no_queue) {
-		take_state(s, op, &after);
+	take_state(s, op, &after);
+	if (subject) {
 		want = before.info;
 		if (op->change)
 			op->change(&want, s, op, ret);
-		/* How many there ever were follows from the rest. */
-		want.high_water = after.info.high_water;
-		want.next_len = after.info.next_len;
+		subject->forgive(&want, &after.info);
 		if (memcmp(&want, &after.info, sizeof(want))) {
-			SCENE_FAIL(s, "the queue is not as it has to be after %ld",
+			SCENE_FAIL(s, "the object is not as it has to be after %ld",
 				   ret);
-			info_print("before", &before.info);
-			info_print("should be", &want);
-			info_print("is", &after.info);
+			subject->print("before", &before.info);
+			subject->print("should be", &want);
+			subject->print("is", &after.info);
 			fine = false;
 		}
-		if (info_wrong(&after.info)) {
-			SCENE_FAIL(s, "%s", info_wrong(&after.info));
-			fine = false;
-		}
-		/* A call that has failed has changed nothing; see below. */
-		if (ret < 0 && !op->peer && !same_usage_of(&before, &after)) {
-			SCENE_FAIL(s, "something is left of a call that failed");
-			print_usage("before", &before);
-			print_usage("after", &after);
+		if (subject->wrong(&after.info)) {
+			SCENE_FAIL(s, "%s", subject->wrong(&after.info));
 			fine = false;
 		}
 	}
+	/* A call that has failed has changed nothing; see below. */
+	if (ret < 0 && !op->peer && !same_usage_of(&before, &after)) {
+		SCENE_FAIL(s, "something is left of a call that failed");
+		print_usage("before", &before);
+		print_usage("after", &after);
+		fine = false;
+	}
 
 	fine = op->settle(s, op, ret) && fine;
-	if (s->rfd >= 0 && s->sfd >= 0)
-		fine = works(s) && fine;
+	if (subject)
+		fine = subject->works(s) && fine;
 	if (op->prepare)
 		op->prepare(s, op);
 	take_state(s, op, &end);
@@ -584,6 +636,8 @@ static void drive(struct scene *s, const struct action *op)
 {
 	struct __test_metadata *_metadata = s->meta;
 	struct peer_arg arg = { s, op };
+	const unsigned int tries = (unsigned int)env_number("MBUF_FAILNTH_TRIES",
+							    2);
 	struct tally warm = {}, t[NR_PASSES] = {}, all = {};
 	const struct tally *t0 = &t[PASS_SLAB], *t1 = &t[PASS_PAGES];
 	uint64_t start = now_ns();
@@ -607,7 +661,7 @@ static void drive(struct scene *s, const struct action *op)
 	set_pass(PASS_PAGES);
 	for (nth = 1, more = true; nth < 20000 && more; nth++) {
 		more = false;
-		for (i = 0; i < PAGES_TRIES && !t[PASS_PAGES].wrong; i++)
+		for (i = 0; i < tries && !t[PASS_PAGES].wrong; i++)
 			more |= round_of(s, op, nth, -1, &t[PASS_PAGES]);
 	}
 	for (i = 0; i < NR_ALL && !all.wrong; i++)
@@ -737,7 +791,6 @@ TEST_F_TIMEOUT(failnth, open, LONG_TIMEOUT)
 		.name = "open, user is known",
 		.call = call_open,
 		.settle = settle_fd,
-		.no_queue = true,
 		/* The name, the file, the session. */
 		.need_slab = 3,
 		.need_fault = 1,
@@ -762,8 +815,10 @@ static int open_in_namespace(void *arg)
 	struct ns_result *r = arg;
 	unsigned int nth;
 
-	if (inject_open() || setresuid(TEST_UID, TEST_UID, 0) ||
-	    unshare(CLONE_NEWUSER)) {
+	if (inject_open())
+		return 1;
+	set_pass(PASS_SLAB);
+	if (setresuid(TEST_UID, TEST_UID, 0) || unshare(CLONE_NEWUSER)) {
 		r->skip = true;
 		return 0;
 	}
@@ -866,7 +921,6 @@ TEST_F_TIMEOUT(failnth, close_session, LONG_TIMEOUT)
 		.prepare = prepare_close_session,
 		.call = call_close,
 		.settle = settle_close,
-		.no_queue = true,
 		/* Nothing in it may fail, whatever is short. */
 		.other_error = ENOMEM,
 	};
@@ -909,7 +963,6 @@ TEST_F_TIMEOUT(failnth, query, LONG_TIMEOUT)
 		.name = "QUERY, user is known",
 		.call = call_query,
 		.settle = settle_query,
-		.no_queue = true,
 		.need_fault = 2,
 	};
 
@@ -978,7 +1031,6 @@ static void drive_create(struct scene *s, uint32_t slots, uint32_t max_msg,
 	struct action op = {
 		.call = call_create,
 		.settle = settle_create,
-		.no_queue = true,
 		.slots = slots,
 		.max_msg = max_msg,
 		.flags = flags,
@@ -1143,9 +1195,10 @@ static unsigned int moved(const struct action *op, long ret)
 	return op->way >= BY_BATCH ? (unsigned int)ret : 1;
 }
 
-static void change_send(struct mbuf_queue_info *info, const struct scene *s,
+static void change_send(union info *u, const struct scene *s,
 			const struct action *op, long ret)
 {
+	struct mbuf_queue_info *info = &u->queue;
 	unsigned int n = moved(op, ret), room = info->slots - info->depth;
 
 	info->sent += n;
@@ -1214,6 +1267,7 @@ static void drive_send(struct scene *s, int way, uint32_t len, uint32_t slots,
 		       uint32_t flags, int fill, bool parks)
 {
 	struct action op = {
+		.subject = &a_queue,
 		.prepare = prepare_send,
 		.call = call_send,
 		.settle = settle_send,
@@ -1346,9 +1400,10 @@ static long call_recv(struct scene *s, const struct action *op)
 	return ret == (long)op->len ? 0 : ret < 0 ? ret : -EPROTO;
 }
 
-static void change_recv(struct mbuf_queue_info *info, const struct scene *s,
+static void change_recv(union info *u, const struct scene *s,
 			const struct action *op, long ret)
 {
+	struct mbuf_queue_info *info = &u->queue;
 	unsigned int n = moved(op, ret);
 
 	info->received += n;
@@ -1421,6 +1476,7 @@ static bool settle_recv(struct scene *s, const struct action *op, long ret)
 static void drive_recv(struct scene *s, int way, uint32_t len, bool waits)
 {
 	struct action op = {
+		.subject = &a_queue,
 		.prepare = prepare_recv,
 		.call = call_recv,
 		.settle = settle_recv,
@@ -1515,10 +1571,12 @@ static void peer_serves_two(struct scene *s, const struct action *op)
 	s->peer_acts++;
 }
 
-static void change_second(struct mbuf_queue_info *info, const struct scene *s,
+static void change_second(union info *u, const struct scene *s,
 			  const struct action *op, long ret)
 {
-	change_recv(info, s, op, ret);
+	struct mbuf_queue_info *info = &u->queue;
+
+	change_recv(u, s, op, ret);
 	/* The first one waits still, or has got a message. */
 	if (s->peer_acts) {
 		info->sent++;
@@ -1547,6 +1605,7 @@ static bool settle_second(struct scene *s, const struct action *op, long ret)
 static void drive_second(struct scene *s, int way, uint32_t len)
 {
 	struct action op = {
+		.subject = &a_queue,
 		.prepare = prepare_second,
 		.call = call_recv,
 		.settle = settle_second,
@@ -1602,9 +1661,11 @@ static void peer_makes_line(struct scene *s, const struct action *op)
 		s->peer_wrong = "cannot send to receivers that wait";
 }
 
-static void change_line(struct mbuf_queue_info *info, const struct scene *s,
+static void change_line(union info *u, const struct scene *s,
 			const struct action *op, long ret)
 {
+	struct mbuf_queue_info *info = &u->queue;
+
 	(void)op;
 	if (!s->peer_acts)
 		return;
@@ -1642,6 +1703,7 @@ TEST_F_TIMEOUT(failnth, recv_failed_for_the_next, LONG_TIMEOUT)
 	const uint32_t lens[] = { 3000, 20000 };
 	struct scene *s = &self->s;
 	struct action op = {
+		.subject = &a_queue,
 		.prepare = prepare_recv,
 		.call = call_recv,
 		.settle = settle_line,
@@ -1691,11 +1753,13 @@ static void prepare_full(struct scene *s, const struct action *op)
  */
 static struct mbuf_queue_info full_after;
 
-static void change_full(struct mbuf_queue_info *info, const struct scene *s,
+static void change_full(union info *u, const struct scene *s,
 			const struct action *op, long ret)
 {
+	struct mbuf_queue_info *info = &u->queue;
+
 	full_after = get_info(s->sfd);
-	change_recv(info, s, op, ret);
+	change_recv(u, s, op, ret);
 	if (full_after.sent == info->sent + 1) {
 		info->sent++;
 		info->depth++;
@@ -1718,6 +1782,7 @@ TEST_F_TIMEOUT(failnth, recv_from_full, LONG_TIMEOUT)
 {
 	struct scene *s = &self->s;
 	struct action op = {
+		.subject = &a_queue,
 		.prepare = prepare_full,
 		.call = call_recv,
 		.settle = settle_full,
@@ -1773,6 +1838,7 @@ TEST_F_TIMEOUT(failnth, queue_info, LONG_TIMEOUT)
 	struct scene *s = &self->s;
 	struct action op = {
 		.name = "QUEUE_INFO",
+		.subject = &a_queue,
 		.prepare = prepare_two,
 		.call = call_info,
 		.settle = settle_info,
@@ -1805,13 +1871,12 @@ static long call_fdinfo(struct scene *s, const struct action *op)
 
 static bool settle_fdinfo(struct scene *s, const struct action *op, long ret)
 {
-	if (ret >= 0 && !strstr(fdinfo_text, op->no_queue ?
-				"mbuf-type:\tsession\n" :
-				"mbuf-depth:\t2\n")) {
+	if (ret >= 0 && !strstr(fdinfo_text, op->subject ? "mbuf-depth:\t2\n" :
+				"mbuf-type:\tsession\n")) {
 		SCENE_FAIL(s, "fdinfo says something else: %s", fdinfo_text);
 		return false;
 	}
-	return s->rfd < 0 || drain(s);
+	return !op->subject || drain(s);
 }
 
 TEST_F_TIMEOUT(failnth, fdinfo, LONG_TIMEOUT)
@@ -1821,7 +1886,6 @@ TEST_F_TIMEOUT(failnth, fdinfo, LONG_TIMEOUT)
 		.name = "fdinfo of a session",
 		.call = call_fdinfo,
 		.settle = settle_fdinfo,
-		.no_queue = true,
 		/* procfs reports some failures as if there was no file. */
 		.other_error = ENOENT,
 		.need_slab = 2,
@@ -1836,7 +1900,7 @@ TEST_F_TIMEOUT(failnth, fdinfo, LONG_TIMEOUT)
 	snprintf(fdinfo_path, sizeof(fdinfo_path), "/proc/self/fdinfo/%d",
 		 s->sfd);
 	strcpy(op.name, "fdinfo of a right");
-	op.no_queue = false;
+	op.subject = &a_queue;
 	op.prepare = prepare_two;
 	drive(s, &op);
 }
@@ -1878,6 +1942,7 @@ TEST_F_TIMEOUT(failnth, poll, LONG_TIMEOUT)
 	struct scene *s = &self->s;
 	struct action op = {
 		.name = "poll",
+		.subject = &a_queue,
 		.call = call_poll,
 		.settle = settle_poll,
 		/* The list, and the page that remembers where it waits. */
@@ -1929,6 +1994,7 @@ TEST_F_TIMEOUT(failnth, epoll, LONG_TIMEOUT)
 {
 	struct scene *s = &self->s;
 	struct action op = {
+		.subject = &a_queue,
 		.call = call_epoll,
 		.settle = settle_epoll,
 		.need_slab = 1,
@@ -2010,7 +2076,6 @@ TEST_F_TIMEOUT(failnth, close_right, LONG_TIMEOUT)
 		.prepare = prepare_closing,
 		.call = call_close,
 		.settle = settle_closing,
-		.no_queue = true,
 		.other_user = true,
 	};
 
