@@ -6,8 +6,16 @@
  * sender was told is sent arrives. In the end nobody is charged for anything.
  *
  * MBUF_STORM=N		how many processes are killed
+ * MBUF_STORM_SECONDS=N	or for how long at most (150)
  * MBUF_SEED=N		which random numbers; when somebody dies is up to the
  *			scheduler as well
+ *
+ * To add an operation or an object: a function that does it in a loop for ever,
+ * in any order and with any arguments, and a row for it in roles[]. It takes a
+ * party's record (new_id()) and notes where it is (enum at). What it says must
+ * not happen it tells by wrong(). If there are objects that outlive victims,
+ * rights_back() has to know what they look like when all victims are gone; what
+ * users are charged is looked at in any case.
  */
 #include <sys/epoll.h>
 
@@ -107,16 +115,7 @@ static const struct {
 	[Q_BOTH] = { 3, MBUF_QUEUE_PRIO | MBUF_QUEUE_CREDS },
 };
 
-enum role {
-	R_SEND, R_SEND_PRIO, R_SEND_OVER, R_RECV, R_BOTH, R_CREATE, R_POLL,
-	R_PASS, R_TREE, R_THREADS, R_NAMESPACE, NR_ROLES
-};
-
-static const char *const role_names[NR_ROLES] = {
-	"sender", "sender with priority", "overwriting sender", "receiver",
-	"both", "creator", "poller", "passer of rights", "tree", "threads",
-	"namespace",
-};
+#define ROLES_MAX	32
 
 /* Where a party was when it died; for the report. */
 enum at {
@@ -585,11 +584,35 @@ static void passer(struct rng r)
 	}
 }
 
+static void send_fifo(struct rng r)
+{
+	sender(Q_FIFO, sfd[Q_FIFO], r);
+}
+
+static void send_prio(struct rng r)
+{
+	sender(Q_PRIO, sfd[Q_PRIO], r);
+}
+
+static void send_over(struct rng r)
+{
+	sender(Q_OVER, sfd[Q_OVER], r);
+}
+
+static void receive(struct rng r)
+{
+	receiver(rfd[Q_FEED], r);
+}
+
+static void both(struct rng r)
+{
+	both_ends(rfd[Q_BOTH], sfd[Q_BOTH], r);
+}
+
 static void die_at_random(struct rng *r, uint64_t within_ns);
-static void play(enum role role, struct rng r);
 
 struct thread_arg {
-	enum role role;
+	void (*play)(struct rng r);
 	struct rng r;
 };
 
@@ -597,22 +620,22 @@ static void *thread_main(void *arg)
 {
 	struct thread_arg *t = arg;
 
-	play(t->role, t->r);
+	t->play(t->r);
 	return NULL;
 }
 
 /* Some in several threads, all of which die at once. */
 static void threads(struct rng r)
 {
-	static const enum role roles[] = {
-		R_SEND, R_RECV, R_BOTH, R_SEND_OVER, R_POLL,
+	static void (*const plays[])(struct rng r) = {
+		send_fifo, receive, both, send_over, poller,
 	};
 	static struct thread_arg args[4];
 	pthread_t thread;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(args); i++) {
-		args[i].role = roles[rng_below(&r, ARRAY_SIZE(roles))];
+		args[i].play = plays[rng_below(&r, ARRAY_SIZE(plays))];
 		args[i].r = rng_of(rng_next(&r), i);
 		pthread_create(&thread, NULL, thread_main, &args[i]);
 	}
@@ -656,47 +679,52 @@ static void tree(struct rng r)
 	sender(Q_FIFO, sfd[Q_FIFO], r);
 }
 
-static void play(enum role role, struct rng r)
+static void namespace(struct rng r)
 {
-	switch (role) {
-	case R_SEND:
-		sender(Q_FIFO, sfd[Q_FIFO], r);
-		break;
-	case R_SEND_PRIO:
-		sender(Q_PRIO, sfd[Q_PRIO], r);
-		break;
-	case R_SEND_OVER:
-		sender(Q_OVER, sfd[Q_OVER], r);
-		break;
-	case R_RECV:
-		receiver(rfd[Q_FEED], r);
-		break;
-	case R_BOTH:
-		both_ends(rfd[Q_BOTH], sfd[Q_BOTH], r);
-		break;
-	case R_CREATE:
+	/* Where it may not have one, it does without. */
+	if (unshare(CLONE_NEWUSER) && errno != ENOSPC && errno != EPERM)
+		wrong("unshare: %s", strerror(errno));
+	if (rng_below(&r, 2))
 		creator(r);
-		break;
-	case R_POLL:
-		poller(r);
-		break;
-	case R_PASS:
-		passer(r);
-		break;
-	case R_TREE:
-		tree(r);
-		break;
-	case R_THREADS:
-		threads(r);
-		break;
-	default:
-		/* Where it may not have one, it does without. */
-		if (unshare(CLONE_NEWUSER) && errno != ENOSPC && errno != EPERM)
-			wrong("unshare: %s", strerror(errno));
-		if (rng_below(&r, 2))
-			creator(r);
-		sender(Q_FIFO, sfd[Q_FIFO], r);
-	}
+	sender(Q_FIFO, sfd[Q_FIFO], r);
+}
+
+/*
+ * What victims do. None of these ever returns.
+ */
+static const struct role {
+	const char *name;
+	void (*play)(struct rng r);
+	unsigned int weight;	/* how often, relative to others */
+	bool makes_others;	/* and so gets more time */
+} roles[] = {
+	{ "sender", send_fifo, 11, false },
+	{ "sender with priority", send_prio, 11, false },
+	{ "overwriting sender", send_over, 11, false },
+	{ "receiver", receive, 11, false },
+	{ "both", both, 11, false },
+	{ "creator", creator, 5, false },
+	{ "poller", poller, 5, false },
+	{ "passer of rights", passer, 5, false },
+	{ "tree", tree, 5, true },
+	{ "threads", threads, 5, true },
+	{ "namespace", namespace, 5, false },
+};
+
+#define NR_ROLES	ARRAY_SIZE(roles)
+_Static_assert(NR_ROLES <= ROLES_MAX, "ROLES_MAX");
+
+static unsigned int random_role(struct rng *r)
+{
+	unsigned int i, sum = 0;
+	uint32_t n;
+
+	for (i = 0; i < NR_ROLES; i++)
+		sum += roles[i].weight;
+	n = rng_below(r, sum);
+	for (i = 0; n >= roles[i].weight; i++)
+		n -= roles[i].weight;
+	return i;
 }
 
 /*
@@ -722,7 +750,7 @@ static void die_at_random(struct rng *r, uint64_t within_ns)
 }
 
 struct victim_arg {
-	enum role role;
+	const struct role *role;
 	struct rng r;
 	uid_t uid;
 	bool timer;
@@ -736,11 +764,10 @@ static int victim(void *arg)
 	my_uid = v->uid;
 	if (become(v->uid, v->uid))
 		return 2;
-	/* Who makes others first gets more time. */
 	if (v->timer)
-		die_at_random(&v->r, v->role == R_TREE || v->role == R_THREADS ?
-			      4 * life_ns : life_ns);
-	play(v->role, v->r);
+		die_at_random(&v->r, v->role->makes_others ? 4 * life_ns :
+			      life_ns);
+	v->role->play(v->r);
 	return 3;
 }
 
@@ -929,16 +956,8 @@ static bool namespaces_gone(void)
  * The storm
  */
 struct death {
-	uint64_t by_timer, by_kill, at_once, at[NR_AT], role[NR_ROLES];
+	uint64_t by_timer, by_kill, at_once, at[NR_AT], role[ROLES_MAX];
 };
-
-static enum role random_role(struct rng *r)
-{
-	/* Senders and receivers more often than others. */
-	uint32_t n = rng_below(r, NR_ROLES + 6);
-
-	return n < NR_ROLES ? (enum role)n : (enum role)(n % (R_BOTH + 1));
-}
 
 /* Blocked parties of the queues that all victims have. */
 static uint64_t blocked(void)
@@ -989,7 +1008,9 @@ static void wave(struct rng *r, unsigned int size, struct death *d)
 	pid_t pid[WAVE];
 
 	for (i = 0; i < size; i++) {
-		v[i].role = random_role(r);
+		unsigned int role = random_role(r);
+
+		v[i].role = &roles[role];
 		v[i].r = rng_of(rng_next(r), i);
 		v[i].uid = uids[rng_below(r, NR_UIDS)];
 		v[i].timer = rng_below(r, 2);
@@ -1000,7 +1021,7 @@ static void wave(struct rng *r, unsigned int size, struct death *d)
 			break;
 		}
 		setpgid(pid[i], pid[i]);
-		d->role[v[i].role]++;
+		d->role[role]++;
 	}
 	while (left && now_ns() < end) {
 		struct timespec ts = {
@@ -1097,9 +1118,10 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 {
 	const uint64_t seed = env_number("MBUF_SEED", 1);
 	const uint64_t total = env_number("MBUF_STORM",
-					  emulated() ? 500 : 5000);
+					  emulated() ? 2000 : 5000);
+	const uint64_t seconds = env_number("MBUF_STORM_SECONDS", 150);
 	const uint64_t session_bytes = own_session_bytes();
-	uint64_t n, killed, missing = 0, open_end = 0, i;
+	uint64_t n, killed = 0, missing = 0, open_end = 0, i;
 	struct rng r = rng_of(seed, 0);
 	struct death d = {};
 	pid_t collectors[3], feed;
@@ -1133,16 +1155,17 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	     (unsigned long long)seed, (unsigned long long)total,
 	     (unsigned long long)(life_ns / 1000));
 
-	for (killed = 0; killed < total; killed += n) {
+	while (killed < total && now_ns() - start < seconds * NS_PER_SEC) {
 		n = total - killed < WAVE ? total - killed : WAVE;
 		wave(&r, (unsigned int)n, &d);
+		killed += n;
 		/* Nothing that the dead had may be left, whatever it was. */
 		EXPECT_TRUE(EVENTUALLY(rights_back()));
 		empty_both();
 		EXPECT_TRUE(EVENTUALLY(all_paid(session_bytes, false)));
 		if (atomic_load(&sh->wrong) || !_metadata->passed) {
 			diag("that was after %llu processes",
-			     (unsigned long long)(killed + n));
+			     (unsigned long long)killed);
 			for (q = 0; q < NR_QUEUES; q++) {
 				struct mbuf_queue_info info = get_info(rfd[q]);
 
@@ -1208,9 +1231,12 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	close(sfd[Q_BOTH]);
 	EXPECT_TRUE(EVENTUALLY(all_paid(session_bytes, false)));
 
+	if (killed < total)
+		diag("time was up: %llu of %llu processes were killed",
+		     (unsigned long long)killed, (unsigned long long)total);
 	for (i = 0; i < NR_ROLES; i++)
 		diag("victims: %llu x %s", (unsigned long long)d.role[i],
-		     role_names[i]);
+		     roles[i].name);
 	for (i = 0; i < NR_AT; i++)
 		diag("died %s: %llu", at_names[i],
 		     (unsigned long long)d.at[i]);
@@ -1227,8 +1253,8 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	diag("fed: %llu, of which %llu were lost with who received them",
 	     (unsigned long long)sh->fed, (unsigned long long)missing);
 	/* A storm in which nobody got anywhere proves nothing. */
-	if (total >= 100) {
-		EXPECT_LT(total, atomic_load(&sh->calls));
+	if (killed >= 100) {
+		EXPECT_LT(killed, atomic_load(&sh->calls));
 		EXPECT_LT(0, atomic_load(&sh->blocked_killed));
 		EXPECT_LT(0, d.by_timer);
 		EXPECT_LT(0, d.by_kill);
