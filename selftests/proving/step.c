@@ -14,6 +14,12 @@
  *			operation at most; if that is not enough for all of it,
  *			some stops are left out, but not those around the one
  *			with the effect
+ *
+ * To add an operation: a function that makes it, and a row with it in one of
+ * the tables of jobs below, which says what the call does if it is made.
+ * To add a kind of object: a struct kind, which knows what others do with it
+ * meanwhile and how to see from outside whether a call was made. A job without
+ * one has no effect that others can see, and may leave nothing behind.
  */
 #include <sys/epoll.h>
 #include <sys/ptrace.h>
@@ -46,10 +52,41 @@ struct scene {
 	} *view;
 };
 
+struct job;
+
+/* What others have seen of a job. */
+#define MAX_GOT	32
+
+struct seen {
+	long got[MAX_GOT];	/* numbers of messages, or -errno, in order */
+	unsigned int n;
+	bool helped;		/* somebody did what the child waited for */
+};
+
+enum verdict { NOT_MADE, MADE, WRONG };
+
+/* A kind of object that jobs are about. */
+struct kind {
+	/* Makes it, as it is before the call. */
+	bool (*prepare)(struct scene *s, const struct job *job);
+	/* Has somebody gone to sleep in it? */
+	bool (*asleep)(struct scene *s);
+	/* Does what somebody waits for who is asleep in it. */
+	bool (*help)(struct scene *s, const struct job *job, struct seen *seen);
+	/* Uses it while the child is stopped: must not have to wait. */
+	bool (*use)(struct scene *s, const struct job *job, struct seen *seen);
+	/* The child is dead: has its call been made? Says what is wrong. */
+	enum verdict (*judge)(struct scene *s, const struct job *job,
+			      struct seen *seen);
+	void (*end)(struct scene *s);
+};
+
 struct job {
 	const char *name;
 	long (*call)(struct scene *s, const struct job *job);
-	/* The queue beforehand; slots 0: there is none. */
+	/* What it is about; NULL: nothing that others can see. */
+	const struct kind *kind;
+	/* The queue beforehand. */
 	uint32_t slots, flags;
 	unsigned int base;	/* messages in it */
 	uint32_t len;		/* of the call's messages */
@@ -131,7 +168,7 @@ static pid_t child_start(struct scene *s, const struct job *job)
 }
 
 /*
- * One step. If the child falls asleep in the queue on the way, says so instead
+ * One step. If the child falls asleep in the object on the way, says so instead
  * of waiting: 1. Otherwise 0, or -errno if it has ended or was stopped by
  * something else.
  */
@@ -139,7 +176,6 @@ static int child_step(struct scene *s, const struct job *job, pid_t pid,
 		      bool by_syscall)
 {
 	uint64_t end = now_ns() + PATIENCE_NS;
-	struct mbuf_queue_info info;
 	int status, sig;
 	pid_t got;
 
@@ -152,8 +188,7 @@ static int child_step(struct scene *s, const struct job *job, pid_t pid,
 			      job->parks || job->waits ? WNOHANG : 0);
 		if (got)
 			break;
-		info = get_info(s->rfd);
-		if (info.send_waiters || info.recv_waiters)
+		if (job->kind->asleep(s))
 			return 1;
 		if (now_ns() > end)
 			return -ETIMEDOUT;
@@ -176,43 +211,58 @@ static int child_arrives(pid_t pid)
 }
 
 /*
- * One life
+ * Queues
  */
-struct life {
-	bool ended;		/* the call was over before so many steps */
-	bool slept;		/* it was asleep at this point */
-	bool made;		/* the call has had its effect */
-};
-
-static void prepare(struct __test_metadata *_metadata, struct scene *s,
-		    const struct job *job)
+static bool queue_prepare(struct scene *s, const struct job *job)
 {
 	unsigned int i;
 
-	if (!job->slots)
-		return;
-	ASSERT_EQ(0, mbuf_queue_create(s->session, job->slots, MAX_MSG,
-				       job->flags, &s->rfd, &s->sfd));
+	if (mbuf_queue_create(s->session, job->slots, MAX_MSG, job->flags,
+			      &s->rfd, &s->sfd))
+		return false;
 	for (i = 0; i < job->base; i++)
-		ASSERT_EQ(0, send_number(s, M_BASE + i, job->receives ?
-					 job->len : 50));
+		if (send_number(s, M_BASE + i, job->receives ? job->len : 50))
+			return false;
+	return true;
 }
 
-/* Takes all out: what it is, in got[]; how many. */
-static unsigned int take_all(struct scene *s, const struct job *job, long *got,
-			     unsigned int at, unsigned int max)
+static bool queue_asleep(struct scene *s)
+{
+	struct mbuf_queue_info info = get_info(s->rfd);
+
+	return info.send_waiters || info.recv_waiters;
+}
+
+/* Makes room for who waits, or sends to it. */
+static bool queue_help(struct scene *s, const struct job *job,
+		       struct seen *seen)
+{
+	seen->helped = true;
+	if (!job->parks)
+		return !send_number(s, M_HELP, job->len);
+	seen->got[seen->n++] = recv_number(s, job);
+	return true;
+}
+
+static bool queue_use(struct scene *s, const struct job *job,
+		      struct seen *seen)
+{
+	if (job->base)
+		seen->got[seen->n++] = recv_number(s, job);
+	return !send_number(s, M_OTHER, 50);
+}
+
+/* Takes all out. */
+static void take_all(struct scene *s, const struct job *job, struct seen *seen)
 {
 	long nr;
 
-	while (at < max && (nr = recv_number(s, job)) != -EAGAIN) {
-		got[at++] = nr;
+	while (seen->n < MAX_GOT && (nr = recv_number(s, job)) != -EAGAIN) {
+		seen->got[seen->n++] = nr;
 		if (nr < 0)
 			break;
 	}
-	return at;
 }
-
-#define MAX_GOT	32
 
 /* What others must have received, if the call was made or was not. */
 static unsigned int expected(const struct job *job, bool made, bool helped,
@@ -248,6 +298,65 @@ static void print_numbers(const char *what, const long *p, unsigned int n)
 	diag("%s:%s", what, text);
 }
 
+static enum verdict queue_judge(struct scene *s, const struct job *job,
+				struct seen *seen)
+{
+	enum verdict verdict = WRONG;
+	struct mbuf_queue_info info;
+	long want[MAX_GOT];
+	unsigned int m, sent;
+	int ret, made;
+
+	take_all(s, job, seen);
+	ret = send_number(s, M_AFTER, 50);
+	take_all(s, job, seen);
+	info = get_info(s->sfd);
+	for (made = 0; made < 2 && verdict == WRONG; made++) {
+		m = expected(job, made, seen->helped, want);
+		if (same(seen->got, seen->n, want, m))
+			verdict = made ? MADE : NOT_MADE;
+	}
+	/* All that was sent is known, and so is who has received it. */
+	sent = job->base + 2 + (verdict == MADE ? job->sends : 0) +
+	       (job->waits && seen->helped);
+	if (verdict != WRONG && !ret && info.sent == sent &&
+	    info.received == sent && !info.depth && !info.send_waiters &&
+	    !info.recv_waiters && info.senders == 1 && info.receivers == 1 &&
+	    !info_wrong(&info))
+		return verdict;
+	print_numbers("received", seen->got, seen->n);
+	for (made = 0; made < 2; made++) {
+		m = expected(job, made, seen->helped, want);
+		print_numbers(made ? "if made" : "if not made", want, m);
+	}
+	info_print("queue", &info);
+	return WRONG;
+}
+
+static void queue_end(struct scene *s)
+{
+	close_fd(&s->rfd);
+	close_fd(&s->sfd);
+}
+
+static const struct kind a_queue = {
+	.prepare = queue_prepare,
+	.asleep = queue_asleep,
+	.help = queue_help,
+	.use = queue_use,
+	.judge = queue_judge,
+	.end = queue_end,
+};
+
+/*
+ * One life
+ */
+struct life {
+	bool ended;		/* the call was over before so many steps */
+	bool slept;		/* it was asleep at this point */
+	bool made;		/* the call has had its effect */
+};
+
 /*
  * Lets a child make so many steps, and kills it. With kill_asleep, where it
  * falls asleep it is not helped on.
@@ -256,17 +365,18 @@ static struct life live(struct __test_metadata *_metadata, struct scene *s,
 			const struct job *job, unsigned int steps,
 			bool by_syscall, bool kill_asleep)
 {
+	const struct kind *kind = job->kind;
+	enum verdict verdict = NOT_MADE;
 	struct snapshot before, after;
-	long got[MAX_GOT], want[MAX_GOT];
-	struct mbuf_queue_info info;
-	bool helped = false, fine;
+	struct seen seen = {};
 	struct life life = {};
-	unsigned int n = 0, i, m;
+	unsigned int i;
 	int ret = 0;
 	pid_t pid;
 
 	ASSERT_EQ(0, take_snapshot(s->session, &before));
-	prepare(_metadata, s, job);
+	if (kind)
+		ASSERT_TRUE(kind->prepare(s, job));
 	pid = child_start(s, job);
 	ASSERT_LT(0, pid);
 	for (i = 0; i < steps && !life.slept; i++) {
@@ -276,12 +386,7 @@ static struct life live(struct __test_metadata *_metadata, struct scene *s,
 		if (ret && kill_asleep) {
 			life.slept = true;
 		} else if (ret) {
-			/* Somebody makes room for it, or sends to it. */
-			helped = true;
-			if (job->parks)
-				got[n++] = recv_number(s, job);
-			else
-				ASSERT_EQ(0, send_number(s, M_HELP, job->len));
+			ASSERT_TRUE(kind->help(s, job, &seen));
 			ret = child_arrives(pid);
 			ASSERT_EQ(0, ret);
 		}
@@ -295,70 +400,27 @@ static struct life live(struct __test_metadata *_metadata, struct scene *s,
 	if (life.slept)
 		EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid));
 	/* That it is stopped keeps nobody waiting. */
-	if (job->base)
-		got[n++] = recv_number(s, job);
-	if (job->slots)
-		EXPECT_EQ(0, send_number(s, M_OTHER, 50));
+	if (kind)
+		EXPECT_TRUE(kind->use(s, job, &seen));
 	if (!life.slept)
 		EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid));
-	if (!job->slots) {
-		ASSERT_EQ(0, take_snapshot(s->session, &after));
-		EXPECT_TRUE(same_usage(s->session, &before, &after)) {
-			TH_LOG("%s: killed at step %u: something is left",
-			       job->name, i);
-		}
-		life.made = life.ended;
-		if (life.ended)
-			EXPECT_LE(0, s->view->ret);
-		return life;
-	}
 
-	n = take_all(s, job, got, n, MAX_GOT);
-	EXPECT_EQ(0, send_number(s, M_AFTER, 50));
-	n = take_all(s, job, got, n, MAX_GOT);
-
-	m = expected(job, false, helped, want);
-	fine = same(got, n, want, m);
-	if (!fine) {
-		m = expected(job, true, helped, want);
-		fine = same(got, n, want, m);
-		life.made = fine;
-	}
-	info = get_info(s->sfd);
-	/* All that was sent is known, and so is who has received it. */
-	if (fine) {
-		unsigned int sent = job->base + 2 +
-				    (life.made ? job->sends : 0) +
-				    (job->waits && helped);
-
-		fine = info.sent == sent && info.received == sent;
-	}
-	fine = fine && !info.send_waiters && !info.recv_waiters &&
-	       !info.depth && info.senders == 1 && info.receivers == 1 &&
-	       !info_wrong(&info);
+	if (kind)
+		verdict = kind->judge(s, job, &seen);
+	else if (life.ended)
+		verdict = MADE;
+	life.made = verdict == MADE;
 	/* A call that has returned has been made, and one that sleeps not. */
-	if (life.ended && !life.made)
-		fine = false;
-	if (life.slept && life.made)
-		fine = false;
-	if (life.ended && s->view->ret < 0)
-		fine = false;
-	if (!fine) {
-		EXPECT_TRUE(fine) {
-			TH_LOG("%s: killed at %s %u%s: others see something else",
+	if (verdict == WRONG || (life.ended && !life.made) ||
+	    (life.slept && life.made) || (life.ended && s->view->ret < 0)) {
+		EXPECT_TRUE(false) {
+			TH_LOG("%s: killed at %s %u%s: others see something else, or the call gave %ld",
 			       job->name, by_syscall ? "entry" : "instruction",
-			       i, life.slept ? ", asleep" : "");
+			       i, life.slept ? ", asleep" : "", s->view->ret);
 		}
-		print_numbers("received", got, n);
-		m = expected(job, false, helped, want);
-		print_numbers("if not made", want, m);
-		m = expected(job, true, helped, want);
-		print_numbers("if made", want, m);
-		info_print("queue", &info);
-		diag("the call gave %ld", s->view->ret);
 	}
-	close_fd(&s->rfd);
-	close_fd(&s->sfd);
+	if (kind)
+		kind->end(s);
 	EXPECT_TRUE(EVENTUALLY(same_usage(s->session, &before, &after))) {
 		TH_LOG("%s: killed at step %u: something is left", job->name, i);
 	}
@@ -370,28 +432,27 @@ static unsigned int count_steps(struct __test_metadata *_metadata,
 				struct scene *s, const struct job *job,
 				bool by_syscall)
 {
+	struct seen seen = {};
 	unsigned int n;
 	pid_t pid;
 	int ret;
 
-	prepare(_metadata, s, job);
+	if (job->kind)
+		ASSERT_TRUE(job->kind->prepare(s, job));
 	pid = child_start(s, job);
 	ASSERT_LT(0, pid);
 	for (n = 0; n < MAX_STEPS && !atomic_load(&s->view->returned); n++) {
 		ret = child_step(s, job, pid, by_syscall);
 		if (ret == 1) {
-			if (job->parks)
-				recv_number(s, job);
-			else
-				send_number(s, M_HELP, job->len);
+			ASSERT_TRUE(job->kind->help(s, job, &seen));
 			ret = child_arrives(pid);
 		}
 		ASSERT_EQ(0, ret);
 	}
 	ASSERT_LT(n, MAX_STEPS);
 	kill_and_reap(pid);
-	close_fd(&s->rfd);
-	close_fd(&s->sfd);
+	if (job->kind)
+		job->kind->end(s);
 	return n;
 }
 
@@ -573,58 +634,64 @@ static long do_recv_batch(struct scene *s, const struct job *job)
 }
 
 static const struct job sends[] = {
-	{ .name = "mbuf_send, 50 bytes", .call = do_send, .slots = 8,
-	  .base = 2, .len = 50, .sends = 1 },
-	{ .name = "mbuf_send, 4000 bytes", .call = do_send, .slots = 8,
-	  .base = 2, .len = 4000, .sends = 1 },
-	{ .name = "mbuf_send, 20000 bytes", .call = do_send, .slots = 8,
-	  .base = 2, .len = 20000, .sends = 1 },
-	{ .name = "mbuf_send_msg, credentials", .call = do_send_msg, .slots = 8,
-	  .base = 2, .len = 50, .sends = 1, .flags = MBUF_QUEUE_CREDS },
-	{ .name = "write, 50 bytes", .call = do_write, .slots = 8,
-	  .base = 2, .len = 50, .sends = 1 },
+	{ .name = "mbuf_send, 50 bytes", .call = do_send, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 50, .sends = 1 },
+	{ .name = "mbuf_send, 4000 bytes", .call = do_send, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 4000, .sends = 1 },
+	{ .name = "mbuf_send, 20000 bytes", .call = do_send, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 20000, .sends = 1 },
+	{ .name = "mbuf_send_msg, credentials", .call = do_send_msg,
+	  .kind = &a_queue, .slots = 8, .base = 2, .len = 50, .sends = 1,
+	  .flags = MBUF_QUEUE_CREDS },
+	{ .name = "write, 50 bytes", .call = do_write, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 50, .sends = 1 },
 };
 
 static const struct job send_batches[] = {
-	{ .name = "mbuf_send_batch, 5 x 50", .call = do_send_batch, .slots = 16,
-	  .base = 2, .len = 50, .sends = NR_BATCH },
+	{ .name = "mbuf_send_batch, 5 x 50", .call = do_send_batch,
+	  .kind = &a_queue, .slots = 16, .base = 2, .len = 50,
+	  .sends = NR_BATCH },
 	{ .name = "mbuf_send_batch, 5 x 20000", .call = do_send_batch,
-	  .slots = 16, .base = 2, .len = 20000, .sends = NR_BATCH },
+	  .kind = &a_queue, .slots = 16, .base = 2, .len = 20000,
+	  .sends = NR_BATCH },
 };
 
 static const struct job receives[] = {
-	{ .name = "mbuf_recv, 50 bytes", .call = do_recv, .slots = 8,
-	  .base = 2, .len = 50, .receives = 1 },
-	{ .name = "mbuf_recv, 4000 bytes", .call = do_recv, .slots = 8,
-	  .base = 2, .len = 4000, .receives = 1 },
-	{ .name = "mbuf_recv, 20000 bytes", .call = do_recv, .slots = 8,
-	  .base = 2, .len = 20000, .receives = 1 },
-	{ .name = "mbuf_recv_msg, 50 bytes", .call = do_recv_msg, .slots = 8,
-	  .base = 2, .len = 50, .receives = 1 },
-	{ .name = "read, 50 bytes", .call = do_read, .slots = 8,
-	  .base = 2, .len = 50, .receives = 1 },
+	{ .name = "mbuf_recv, 50 bytes", .call = do_recv, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 50, .receives = 1 },
+	{ .name = "mbuf_recv, 4000 bytes", .call = do_recv, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 4000, .receives = 1 },
+	{ .name = "mbuf_recv, 20000 bytes", .call = do_recv, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 20000, .receives = 1 },
+	{ .name = "mbuf_recv_msg, 50 bytes", .call = do_recv_msg,
+	  .kind = &a_queue, .slots = 8, .base = 2, .len = 50, .receives = 1 },
+	{ .name = "read, 50 bytes", .call = do_read, .kind = &a_queue,
+	  .slots = 8, .base = 2, .len = 50, .receives = 1 },
 };
 
 static const struct job recv_batches[] = {
-	{ .name = "mbuf_recv_batch, 3 x 50", .call = do_recv_batch, .slots = 16,
-	  .base = 4, .len = 50, .receives = 3 },
+	{ .name = "mbuf_recv_batch, 3 x 50", .call = do_recv_batch,
+	  .kind = &a_queue, .slots = 16, .base = 4, .len = 50, .receives = 3 },
 	{ .name = "mbuf_recv_batch, 3 x 20000", .call = do_recv_batch,
-	  .slots = 16, .base = 4, .len = 20000, .receives = 3 },
+	  .kind = &a_queue, .slots = 16, .base = 4, .len = 20000,
+	  .receives = 3 },
 };
 
 static const struct job sleepers[] = {
-	{ .name = "mbuf_send, 50 bytes, parked", .call = do_send, .slots = 2,
-	  .base = 2, .len = 50, .sends = 1, .parks = true },
-	{ .name = "mbuf_send, 20000 bytes, parked", .call = do_send, .slots = 2,
-	  .base = 2, .len = 20000, .sends = 1, .parks = true },
-	{ .name = "write, 50 bytes, parked", .call = do_write, .slots = 2,
-	  .base = 2, .len = 50, .sends = 1, .parks = true },
-	{ .name = "mbuf_recv, 50 bytes, waiting", .call = do_recv, .slots = 2,
-	  .len = 50, .waits = true },
+	{ .name = "mbuf_send, 50 bytes, parked", .call = do_send,
+	  .kind = &a_queue, .slots = 2, .base = 2, .len = 50, .sends = 1,
+	  .parks = true },
+	{ .name = "mbuf_send, 20000 bytes, parked", .call = do_send,
+	  .kind = &a_queue, .slots = 2, .base = 2, .len = 20000, .sends = 1,
+	  .parks = true },
+	{ .name = "write, 50 bytes, parked", .call = do_write, .kind = &a_queue,
+	  .slots = 2, .base = 2, .len = 50, .sends = 1, .parks = true },
+	{ .name = "mbuf_recv, 50 bytes, waiting", .call = do_recv,
+	  .kind = &a_queue, .slots = 2, .len = 50, .waits = true },
 	{ .name = "mbuf_recv, 20000 bytes, waiting", .call = do_recv,
-	  .slots = 2, .len = 20000, .waits = true },
-	{ .name = "read, 50 bytes, waiting", .call = do_read, .slots = 2,
-	  .len = 50, .waits = true },
+	  .kind = &a_queue, .slots = 2, .len = 20000, .waits = true },
+	{ .name = "read, 50 bytes, waiting", .call = do_read, .kind = &a_queue,
+	  .slots = 2, .len = 50, .waits = true },
 };
 
 #define DRIVE_ALL(jobs) do {						\
@@ -775,12 +842,13 @@ static void meet(struct __test_metadata *_metadata, struct scene *s,
 {
 	struct child_arg a = { s, job };
 	struct mbuf_queue_info info;
-	long got[MAX_GOT], want[MAX_GOT];
-	unsigned int n = 0, m = 0, i;
+	struct seen seen = {};
+	long want[MAX_GOT];
+	unsigned int m = 0, i;
 	bool ran;
 	pid_t pid;
 
-	prepare(_metadata, s, job);
+	ASSERT_TRUE(queue_prepare(s, job));
 	for (i = 0; i < NR_BATCH; i++) {
 		s->msgs[i] = msg_of(s->buf + i * MAX_MSG, job->len);
 		if (job->sends)
@@ -798,10 +866,7 @@ static void meet(struct __test_metadata *_metadata, struct scene *s,
 	ASSERT_TRUE(go_first());
 	if (fate == KILLED_BEFORE)
 		kill(pid, SIGKILL);
-	if (job->parks)
-		got[n++] = recv_number(s, job);
-	else
-		EXPECT_EQ(0, send_number(s, M_HELP, job->len));
+	EXPECT_TRUE(queue_help(s, job, &seen));
 	info = get_info(s->rfd);
 	ran = atomic_load(&s->view->returned);
 	if (fate != KILLED_BEFORE)
@@ -835,23 +900,22 @@ static void meet(struct __test_metadata *_metadata, struct scene *s,
 		want[m++] = M_CHILD;
 	if (job->waits && fate != STOPPED)
 		want[m++] = M_HELP;
-	n = take_all(s, job, got, n, MAX_GOT);
+	take_all(s, job, &seen);
 	info = get_info(s->rfd);
-	if (!same(got, n, want, m) || info_wrong(&info) ||
+	if (!same(seen.got, seen.n, want, m) || info_wrong(&info) ||
 	    info.sent != m + (job->waits && fate == STOPPED) ||
 	    info.received != info.sent || info.depth) {
 		EXPECT_TRUE(false) {
 			TH_LOG("%s: %s it was served", job->name,
 			       fate_names[fate]);
 		}
-		print_numbers("received", got, n);
+		print_numbers("received", seen.got, seen.n);
 		print_numbers("should be", want, m);
 		info_print("queue", &info);
 	}
 	EXPECT_EQ(0, send_number(s, M_AFTER, 50));
 	EXPECT_EQ(M_AFTER, recv_number(s, job));
-	close_fd(&s->rfd);
-	close_fd(&s->sfd);
+	queue_end(s);
 }
 
 static bool may_go_first(void)
@@ -919,7 +983,7 @@ TEST_F_TIMEOUT(step, served_and_killed_others_behind, LONG_TIMEOUT)
 		struct child_arg a = { s, &job };
 		pid_t pid, other[2];
 
-		prepare(_metadata, s, &job);
+		ASSERT_TRUE(queue_prepare(s, &job));
 		pid = spawn(sleeper_main, &a);
 		ASSERT_SLEEPERS(s->rfd, 1, 0);
 		for (k = 0; k < 2; k++) {
@@ -943,8 +1007,7 @@ TEST_F_TIMEOUT(step, served_and_killed_others_behind, LONG_TIMEOUT)
 		EXPECT_EQ(0, send_number(s, M_AFTER, lens[i]));
 		EXPECT_EQ(0, reap(other[1]));
 		EXPECT_EQ(M_AFTER, got[1]);
-		close_fd(&s->rfd);
-		close_fd(&s->sfd);
+		queue_end(s);
 	}
 	munmap((void *)got, 2 * sizeof(*got));
 }
