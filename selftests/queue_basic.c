@@ -879,47 +879,6 @@ TEST_F(queue, exec_keeps_and_closes)
 	EXPECT_EQ(42, reap(pid));
 }
 
-static int pass_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = {}, c = 'x';
-	struct iovec iov = { &c, 1 };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
-
-	cm->cmsg_level = SOL_SOCKET;
-	cm->cmsg_type = SCM_RIGHTS;
-	cm->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
-	return (int)sys_result(sendmsg(sock, &mh, 0));
-}
-
-static int take_fd(int sock)
-{
-	char control[CMSG_SPACE(sizeof(int))] = {}, c;
-	struct iovec iov = { &c, 1 };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cm;
-	int fd;
-
-	if (recvmsg(sock, &mh, MSG_CMSG_CLOEXEC) != 1)
-		return -EIO;
-	cm = CMSG_FIRSTHDR(&mh);
-	if (!cm || cm->cmsg_type != SCM_RIGHTS)
-		return -EPROTO;
-	memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
-	return fd;
-}
-
 TEST_F(queue, rights_are_passed)
 {
 	int sv[2], fd;
@@ -1216,51 +1175,6 @@ TEST_F(queue, pins_the_module)
 	close_fd(&self->sfd);
 	EXPECT_EQ(before, module_users());
 }
-
-/* What follows "key:\t" in a text, up to the end of the line. */
-static const char *fdinfo_value(const char *text, const char *key)
-{
-	static char value[64];
-	size_t len = strlen(key), n;
-	const char *line;
-
-	for (line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, key, len) || strncmp(line + len, ":\t", 2))
-			continue;
-		n = strcspn(line + len + 2, "\n");
-		if (n >= sizeof(value))
-			return "(too long)";
-		memcpy(value, line + len + 2, n);
-		value[n] = '\0';
-		return value;
-	}
-	return "(missing)";
-}
-
-static const char *fdinfo_number(const char *text, const char *key)
-{
-	static char norm[64];
-	const char *value = fdinfo_value(text, key);
-	char *end;
-	unsigned long long n = strtoull(value, &end, 0);
-
-	if (end == value || *end)
-		return value;
-	snprintf(norm, sizeof(norm), "%llu", n);
-	return norm;
-}
-
-static const char *number(unsigned long long n)
-{
-	static char text[32];
-
-	snprintf(text, sizeof(text), "%llu", n);
-	return text;
-}
-
-#define EXPECT_FDINFO(n, text, key) \
-	EXPECT_STREQ(number(n), fdinfo_number(text, key))
 
 TEST_F(queue, fdinfo)
 {

@@ -368,6 +368,22 @@ static inline char task_state(pid_t tid)
 }
 
 /*
+ * Is a thread asleep in this ioctl? In a state that a signal ends, so that it
+ * is not merely waiting for a lock.
+ */
+static inline bool sleeps_in_ioctl(pid_t tid, unsigned long cmd)
+{
+	unsigned long long nr, fd, arg;
+	char path[64], text[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	return tid && task_state(tid) == 'S' &&
+	       read_file(path, text, sizeof(text)) &&
+	       sscanf(text, "%llu %llx %llx", &nr, &fd, &arg) == 3 &&
+	       nr == SYS_ioctl && arg == cmd;
+}
+
+/*
  * Descriptors
  */
 static inline int count_fds(void)
@@ -405,6 +421,94 @@ static inline short poll_now(int fd, short events)
 
 	return poll(&p, 1, 0) < 0 ? POLLNVAL : p.revents;
 }
+
+/* Sends a descriptor over a socket; 1, or -errno. */
+static inline int pass_fd(int sock, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {}, c = 'x';
+	struct iovec iov = { &c, 1 };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
+
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
+	return (int)sys_result(sendmsg(sock, &mh, 0));
+}
+
+/* Receives one; -errno if there is none. */
+static inline int take_fd(int sock)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {}, c;
+	struct iovec iov = { &c, 1 };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cm;
+	int fd;
+
+	if (recvmsg(sock, &mh, MSG_CMSG_CLOEXEC) != 1)
+		return -EIO;
+	cm = CMSG_FIRSTHDR(&mh);
+	if (!cm || cm->cmsg_type != SCM_RIGHTS)
+		return -EPROTO;
+	memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+	return fd;
+}
+
+/* What follows "key:\t" in a text, up to the end of the line. */
+static inline const char *fdinfo_value(const char *text, const char *key)
+{
+	static char value[64];
+	size_t len = strlen(key), n;
+	const char *line;
+
+	for (line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, len) || strncmp(line + len, ":\t", 2))
+			continue;
+		n = strcspn(line + len + 2, "\n");
+		if (n >= sizeof(value))
+			return "(too long)";
+		memcpy(value, line + len + 2, n);
+		value[n] = '\0';
+		return value;
+	}
+	return "(missing)";
+}
+
+static inline const char *fdinfo_number(const char *text, const char *key)
+{
+	static char norm[64];
+	const char *value = fdinfo_value(text, key);
+	char *end;
+	unsigned long long n = strtoull(value, &end, 0);
+
+	if (end == value || *end)
+		return value;
+	snprintf(norm, sizeof(norm), "%llu", n);
+	return norm;
+}
+
+static inline const char *number(unsigned long long n)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "%llu", n);
+	return text;
+}
+
+#define EXPECT_FDINFO(n, text, key) \
+	EXPECT_STREQ(number(n), fdinfo_number(text, key))
 
 #define POLL_ALL	(POLLIN | POLLOUT | POLLPRI | POLLRDHUP)
 
@@ -785,43 +889,62 @@ FIXTURE(queue) {
 	struct snapshot before;
 };
 
+/*
+ * What every fixture begins with: a session, the limits, and how it is before
+ * the test. Returns the session.
+ */
+static inline int fixture_begin(struct __test_metadata *_metadata,
+				struct mbuf_query *q, struct snapshot *before)
+{
+	int session = mbuf_open();
+
+	ASSERT_GE(session, 0) {
+		TH_LOG("cannot open /dev/mbuf: %s; load the module first",
+		       mbuf_strerror(session));
+	}
+	ASSERT_EQ(0, mbuf_query(session, q));
+	ASSERT_EQ(0, take_snapshot(session, before));
+	ASSERT_GT(before->fds, 0);
+	return session;
+}
+
+/*
+ * And ends with, once the test's own descriptors are closed: all that a test
+ * made must be gone. Some of it may be freed a little later (by a worker, or
+ * when io_uring lets go of a file).
+ */
+static inline void fixture_end(struct __test_metadata *_metadata, int session,
+			       const struct snapshot *before)
+{
+	struct snapshot now = {};
+
+	/* A test that was cut short has not cleaned up; that is no news. */
+	if (_metadata->aborted)
+		return;
+	if (!EVENTUALLY(same_usage(session, before, &now)))
+		TH_LOG("left behind: usage does not return to what it was");
+	EXPECT_EQ(before->objects.used, now.objects.used);
+	EXPECT_EQ(before->memory.used, now.memory.used);
+	EXPECT_EQ(before->inflight.used, now.inflight.used);
+	/* Also of files that no descriptor stands for. */
+	EXPECT_EQ(before->module_users, now.module_users);
+	EXPECT_EQ(before->fds, now.fds);
+	EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG));
+	close(session);
+}
+
 FIXTURE_SETUP(queue)
 {
 	self->rfd = -1;
 	self->sfd = -1;
-	self->session = mbuf_open();
-	ASSERT_GE(self->session, 0) {
-		TH_LOG("cannot open /dev/mbuf: %s; load the module first",
-		       mbuf_strerror(self->session));
-	}
-	ASSERT_EQ(0, mbuf_query(self->session, &self->q));
-	ASSERT_EQ(0, take_snapshot(self->session, &self->before));
-	ASSERT_GT(self->before.fds, 0);
+	self->session = fixture_begin(_metadata, &self->q, &self->before);
 }
 
 FIXTURE_TEARDOWN(queue)
 {
-	struct snapshot now = {};
-
 	close_fd(&self->rfd);
 	close_fd(&self->sfd);
-	/* A test that was cut short has not cleaned up; that is no news. */
-	if (_metadata->aborted)
-		return;
-	/*
-	 * All that a test made must be gone. What a queue held may be freed a
-	 * little later (by a worker, or when io_uring lets go of a file).
-	 */
-	if (!EVENTUALLY(same_usage(self->session, &self->before, &now)))
-		TH_LOG("left behind: usage does not return to what it was");
-	EXPECT_EQ(self->before.objects.used, now.objects.used);
-	EXPECT_EQ(self->before.memory.used, now.memory.used);
-	EXPECT_EQ(self->before.inflight.used, now.inflight.used);
-	/* Also of files that no descriptor stands for. */
-	EXPECT_EQ(self->before.module_users, now.module_users);
-	EXPECT_EQ(self->before.fds, now.fds);
-	EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG));
-	close(self->session);
+	fixture_end(_metadata, self->session, &self->before);
 }
 
 #define make_queue(slots, max_msg, flags) \
