@@ -3,46 +3,7 @@
  * poll, select and epoll of both rights: what is reported when, level and edge,
  * and that nobody who sleeps in one of them is forgotten.
  */
-#include <sys/epoll.h>
-#include <sys/select.h>
-#include "util.h"
-
-/* What poll, select and epoll say at once, which must be the same. */
-static int readiness(int fd)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLPRI };
-	struct timeval zero = {};
-	fd_set rd, wr, ex;
-	int ep, n, by_poll, by_epoll = 0, sel_rd, sel_wr;
-
-	by_poll = poll_now(fd, POLLIN | POLLOUT | POLLPRI);
-
-	ep = epoll_create1(EPOLL_CLOEXEC);
-	if (ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev))
-		return -errno;
-	n = epoll_wait(ep, &ev, 1, 0);
-	if (n > 0)
-		by_epoll = (int)ev.events;
-	close(ep);
-	if (by_epoll != by_poll)
-		return -EPROTO;
-
-	FD_ZERO(&rd);
-	FD_ZERO(&wr);
-	FD_ZERO(&ex);
-	FD_SET(fd, &rd);
-	FD_SET(fd, &wr);
-	FD_SET(fd, &ex);
-	if (select(fd + 1, &rd, &wr, &ex, &zero) < 0)
-		return -errno;
-	/* select shows an end as readable, and an error as both. */
-	sel_rd = by_poll & (POLLIN | POLLHUP | POLLERR);
-	sel_wr = by_poll & (POLLOUT | POLLERR);
-	if (!FD_ISSET(fd, &rd) != !sel_rd || !FD_ISSET(fd, &wr) != !sel_wr ||
-	    FD_ISSET(fd, &ex))
-		return -EPROTO;
-	return by_poll;
-}
+#include "polling.h"
 
 TEST_F(queue, level)
 {
@@ -133,117 +94,57 @@ TEST_F(queue, overwriting)
 /*
  * Sleeping in poll, until something happens
  */
-enum poll_by { BY_POLL, BY_SELECT, BY_EPOLL, NR_HOW };
-
-struct poller {
-	pthread_t thread;
-	enum poll_by how;
-	int fd;
-	short events;
-	int ret;
-	_Atomic pid_t tid;
-};
-
-static void *poller_main(void *arg)
-{
-	struct poller *p = arg;
-	struct pollfd pfd = { .fd = p->fd, .events = p->events };
-	struct epoll_event ev = { .events = (uint32_t)p->events };
-	fd_set set, ex;
-	int ep;
-
-	atomic_store(&p->tid, (pid_t)syscall(SYS_gettid));
-	switch (p->how) {
-	case BY_POLL:
-		p->ret = poll(&pfd, 1, -1) == 1 ? pfd.revents : -errno;
-		break;
-	case BY_SELECT:
-		FD_ZERO(&set);
-		FD_SET(p->fd, &set);
-		ex = set;
-		p->ret = select(p->fd + 1, p->events & POLLIN ? &set : NULL,
-				p->events & POLLOUT ? &set : NULL, &ex, NULL)
-			 == 1 ? p->events : -errno;
-		break;
-	default:
-		ep = epoll_create1(EPOLL_CLOEXEC);
-		epoll_ctl(ep, EPOLL_CTL_ADD, p->fd, &ev);
-		p->ret = epoll_wait(ep, &ev, 1, -1) == 1 ? (int)ev.events :
-							   -errno;
-		close(ep);
-		break;
-	}
-	return NULL;
-}
-
-/* Starts it, and waits until it is asleep as far as can be seen. */
-static bool poller_start(struct poller *p, enum poll_by how, int fd, short events)
-{
-	memset(p, 0, sizeof(*p));
-	p->how = how;
-	p->fd = fd;
-	p->events = events;
-	return !pthread_create(&p->thread, NULL, poller_main, p) &&
-	       EVENTUALLY(p->tid && task_state(p->tid) == 'S');
-}
-
-static int poller_join(struct poller *p)
-{
-	pthread_join(p->thread, NULL);
-	return p->ret;
-}
-
 TEST_F(queue, poll_wakes_receivers)
 {
-	struct poller p[NR_HOW];
+	struct poller p[NR_BY];
 	enum poll_by h;
 
 	make_queue(4, 16, 0);
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		ASSERT_TRUE(poller_start(&p[h], h, self->rfd, POLLIN));
 	/* They are not waiters: they get no message. */
 	EXPECT_EQ(0, get_info(self->rfd).recv_waiters);
 	ASSERT_EQ(0, send_num(self->sfd, 1, MBUF_NOW));
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		EXPECT_EQ(POLLIN, poller_join(&p[h]));
 	EXPECT_EQ(1, recv_num(self->rfd, MBUF_NOW));
 }
 
 TEST_F(queue, poll_wakes_senders)
 {
-	struct poller p[NR_HOW];
+	struct poller p[NR_BY];
 	enum poll_by h;
 
 	make_queue(1, 16, 0);
 	ASSERT_EQ(0, send_num(self->sfd, 1, MBUF_NOW));
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		ASSERT_TRUE(poller_start(&p[h], h, self->sfd, POLLOUT));
 	EXPECT_EQ(0, get_info(self->rfd).send_waiters);
 	EXPECT_EQ(1, recv_num(self->rfd, MBUF_NOW));
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		EXPECT_EQ(POLLOUT, poller_join(&p[h]));
 }
 
 TEST_F(queue, poll_wakes_at_the_end)
 {
-	struct poller p[NR_HOW];
+	struct poller p[NR_BY];
 	enum poll_by h;
 
 	make_queue(1, 16, 0);
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		ASSERT_TRUE(poller_start(&p[h], h, self->rfd, POLLIN));
 	close_fd(&self->sfd);
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		EXPECT_EQ(h == BY_SELECT ? POLLIN : POLLHUP,
 			  poller_join(&p[h]));
 	close_fd(&self->rfd);
 
 	make_queue(1, 16, 0);
 	ASSERT_EQ(0, send_num(self->sfd, 1, MBUF_NOW));
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		ASSERT_TRUE(poller_start(&p[h], h, self->sfd, POLLOUT));
 	close_fd(&self->rfd);
-	for (h = 0; h < NR_HOW; h++)
+	for (h = 0; h < NR_BY; h++)
 		EXPECT_EQ(h == BY_SELECT ? POLLOUT : POLLERR,
 			  poller_join(&p[h]));
 }
@@ -290,26 +191,6 @@ TEST_F(queue, poll_and_a_sender_that_gives_up)
 /*
  * epoll, edge-triggered
  */
-struct edge {
-	int ep;
-};
-
-static bool edge_add(struct edge *e, int fd, uint32_t events)
-{
-	struct epoll_event ev = { .events = events };
-
-	e->ep = epoll_create1(EPOLL_CLOEXEC);
-	return e->ep >= 0 && !epoll_ctl(e->ep, EPOLL_CTL_ADD, fd, &ev);
-}
-
-/* The events since the last look, 0 if there were none. */
-static uint32_t edge_get(struct edge *e)
-{
-	struct epoll_event ev = {};
-
-	return epoll_wait(e->ep, &ev, 1, 0) == 1 ? ev.events : 0;
-}
-
 TEST_F(queue, edge_receiver)
 {
 	struct edge e;
@@ -631,7 +512,7 @@ TEST_F(queue, poll_races_with_message)
 	make_queue(2, 16, 0);
 	for (i = 0; i < 400; i++) {
 		memset(&p, 0, sizeof(p));
-		p.how = i % NR_HOW;
+		p.how = i % NR_BY;
 		p.fd = self->rfd;
 		p.events = POLLIN;
 		ASSERT_EQ(0, pthread_create(&p.thread, NULL, poller_main, &p));
