@@ -329,7 +329,6 @@ TEST_F(channel, ends_are_not_mixed_up)
 TEST_F(channel, read_and_write_sizes)
 {
 	const size_t sizes[] = { 33, 40, 64, 4096 };
-	volatile size_t huge = SSIZE_MAX;
 	uint8_t buf[4096];
 	struct value v;
 	size_t i;
@@ -343,7 +342,6 @@ TEST_F(channel, read_and_write_sizes)
 		EXPECT_EQ(-EMSGSIZE, xwrite(self->a, buf, i));
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
 		EXPECT_EQ(-EMSGSIZE, xwrite(self->a, buf, sizes[i]));
-	EXPECT_EQ(-EMSGSIZE, xwrite(self->a, buf, huge));
 	EXPECT_EQ(0, ch_info(self->b).seq);
 	EXPECT_EQ(0, ch_info(self->b).signals);
 
@@ -406,10 +404,11 @@ TEST_F(channel, vectors)
 	iov[1] = (struct iovec){ (char *)&v + 16, 15 };
 	EXPECT_EQ(-EMSGSIZE, sys_result(writev(self->a, iov, 2)));
 	EXPECT_EQ(-EMSGSIZE, sys_result(readv(self->b, iov, 2)));
+	/* Of nothing the kernel does not even ask us. */
 	iov[1].iov_len = 0;
 	iov[0].iov_len = 0;
-	EXPECT_EQ(-EINVAL, sys_result(writev(self->a, iov, 2)));
-	EXPECT_EQ(-EINVAL, sys_result(readv(self->b, iov, 2)));
+	EXPECT_EQ(0, sys_result(writev(self->a, iov, 2)));
+	EXPECT_EQ(0, sys_result(readv(self->b, iov, 2)));
 	EXPECT_EQ(34, ch_info(self->b).seq);
 	EXPECT_EQ(0, ch_info(self->b).signals);
 }
@@ -769,7 +768,7 @@ TEST_F(channel, fdinfo)
 		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fds[n]);
 		ASSERT_TRUE(read_file(path, text, sizeof(text)));
 		info = ch_info(fds[n]);
-		EXPECT_STREQ("endpoint", fdinfo_value(text, "mbuf-type"));
+		EXPECT_STREQ("channel", fdinfo_value(text, "mbuf-type"));
 		EXPECT_EQ(info.id, strtoull(fdinfo_value(text, "mbuf-id"), NULL,
 					    16));
 		EXPECT_EQ(info.peer_id,
@@ -795,7 +794,7 @@ TEST_F(channel, link_names)
 	ASSERT_LT(0, len);
 	name[len] = '\0';
 	EXPECT_NE(NULL, strstr(name, "mbuf"));
-	EXPECT_NE(NULL, strstr(name, "endpoint"));
+	EXPECT_NE(NULL, strstr(name, "channel"));
 }
 
 /*
