@@ -27,7 +27,7 @@ LAYOUT(mbuf_wait, mode, 8);
 LAYOUT(mbuf_wait, clock, 12);
 
 SIZE(mbuf_usage, 16);
-SIZE(mbuf_query, 88);
+SIZE(mbuf_query, 104);
 LAYOUT(mbuf_query, target, 0);
 LAYOUT(mbuf_query, features, 8);
 LAYOUT(mbuf_query, slots_max, 16);
@@ -88,7 +88,7 @@ LAYOUT(mbuf_batch, stride, 36);
 LAYOUT(mbuf_batch, min, 40);
 LAYOUT(mbuf_batch, flags, 44);
 
-_Static_assert(MBUF_IOC_QUERY == 0xc058d600, "QUERY");
+_Static_assert(MBUF_IOC_QUERY == 0xc068d600, "QUERY");
 _Static_assert(MBUF_IOC_QUEUE_CREATE == 0xc040d601, "QUEUE_CREATE");
 _Static_assert(MBUF_IOC_SEND == 0xc048d610, "SEND");
 _Static_assert(MBUF_IOC_RECV == 0xc048d611, "RECV");
