@@ -207,11 +207,27 @@ static int bid_bring(struct mbuf_bid *bid, int fd)
 	bid->brought = fget(fd);
 	if (!bid->brought)
 		return -EBADF;
-	err = mbuf_memory_check(bid->brought, bid->terms.rights, &size);
+	err = mbuf_memory_check(bid->brought, MBUF_REGION_RIGHTS,
+				bid->terms.rights, &size);
 	if (err)
 		return err == -ENOTTY ? -EPERM : err;
 	if (bid->terms.min != size || bid->terms.max != size)
 		return -EINVAL;
+	return 0;
+}
+
+/* Can @end make an offer? Under the lock. */
+static int offer_possible(struct mbuf_channel *c, struct mbuf_endpoint *end)
+{
+	int err = offer_check(c, end);
+
+	if (err)
+		return err;
+	/* A driver has no descriptors to get. */
+	if (mbuf_end_peer(end)->kernel)
+		return -EOPNOTSUPP;
+	if (end->bid && end->bid->state <= BID_TAKEN)
+		return -EBUSY;
 	return 0;
 }
 
@@ -255,9 +271,7 @@ static long offer_make(struct mbuf_endpoint *end, void __user *arg, size_t size)
 
 	/* Whether it can be made is known before it is said that it was. */
 	raw_spin_lock_irq(&c->lock);
-	err = offer_check(c, end);
-	if (!err && end->bid && end->bid->state <= BID_TAKEN)
-		err = -EBUSY;
+	err = offer_possible(c, end);
 	raw_spin_unlock_irq(&c->lock);
 	if (err)
 		goto put;
@@ -267,9 +281,7 @@ static long offer_make(struct mbuf_endpoint *end, void __user *arg, size_t size)
 
 	mbuf_kick_begin(&kick);
 	raw_spin_lock_irq(&c->lock);
-	err = offer_check(c, end);
-	if (!err && end->bid && end->bid->state <= BID_TAKEN)
-		err = -EBUSY;
+	err = offer_possible(c, end);
 	if (!err) {
 		old = offer_take_away(end);
 		end->bid = bid;
@@ -491,7 +503,8 @@ static long offer_accept(struct mbuf_endpoint *end, void __user *arg,
 	/* Nobody else works on it now; only its end can come. */
 	solid = bid->terms.options & MBUF_OFFER_SOLID;
 	if (bid->brought) {
-		err = mbuf_memory_check(bid->brought, t.rights, &check);
+		err = mbuf_memory_check(bid->brought, MBUF_REGION_RIGHTS,
+					t.rights, &check);
 		if (err)
 			goto back;
 		memory = get_file(bid->brought);

@@ -124,18 +124,18 @@ static unsigned int memory_seals(struct inode *inode, bool huge)
 /**
  * mbuf_memory_check() - is a file memory that can be shared?
  * @file: the file, of anybody
- * @rights: what somebody shall get
+ * @has: rights that it has to have itself
+ * @gives: rights that somebody shall get
  * @size: its size
  *
  * Memory of huge pages can only be shared as the memfd that it is: for a
  * mapping of it the kernel looks at the file before anybody can exchange it.
  *
  * Context: process context, may sleep.
- * Return: 0; -ENOTTY if it is no memfd; -EPERM if it can change its size,
- * cannot be written to any more, is not open for reading and writing, or
- * cannot be had with these rights.
+ * Return: 0; -ENOTTY if it is no memfd; -EPERM if it can change its size, is
+ * not open for what it has to have, could lose that, or cannot give that.
  */
-int mbuf_memory_check(struct file *file, u32 rights, u64 *size)
+int mbuf_memory_check(struct file *file, u32 has, u32 gives, u64 *size)
 {
 	struct inode *inode = file_inode(file);
 	bool huge = memory_is_huge(file);
@@ -143,17 +143,19 @@ int mbuf_memory_check(struct file *file, u32 rights, u64 *size)
 
 	if (!huge && !shmem_file(file))
 		return -ENOTTY;
-	if (huge && !(rights & MBUF_REGION_WRITE))
+	if ((huge && !(gives & MBUF_REGION_WRITE)) ||
+	    !(file->f_mode & FMODE_READ))
 		return -EPERM;
 	/* Once there, a seal stays: but wait for who is about to set it. */
 	inode_lock(inode);
 	seals = memory_seals(inode, huge);
 	*size = i_size_read(inode);
 	inode_unlock(inode);
-	if ((seals & SEALS_SIZE) != SEALS_SIZE ||
-	    seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
-	    (file->f_mode & (FMODE_READ | FMODE_WRITE)) !=
-	    (FMODE_READ | FMODE_WRITE))
+	if (~seals & (F_SEAL_SHRINK | F_SEAL_GROW))
+		return -EPERM;
+	if (has & MBUF_REGION_WRITE &&
+	    (!(seals & F_SEAL_SEAL) || !(file->f_mode & FMODE_WRITE) ||
+	     seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
 		return -EPERM;
 	return 0;
 }
@@ -278,7 +280,7 @@ int mbuf_region_grant(struct mbuf_fd *fd, struct file *from, u32 rights,
 	}
 	if (rights & MBUF_REGION_WRITE)
 		return -EPERM;
-	err = mbuf_memory_check(from, rights, &size);
+	err = mbuf_memory_check(from, rights, rights, &size);
 	if (err)
 		return err;
 	return mbuf_region_prepare(fd, from, false, rights, payer);

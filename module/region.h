@@ -37,7 +37,7 @@ struct mem_cgroup;
 #define MBUF_REGION_RIGHTS	(MBUF_REGION_READ | MBUF_REGION_WRITE)
 
 struct file *mbuf_memory_new(u64 size, bool solid, struct mem_cgroup *memcg);
-int mbuf_memory_check(struct file *file, u32 rights, u64 *size);
+int mbuf_memory_check(struct file *file, u32 has, u32 gives, u64 *size);
 
 int mbuf_region_prepare(struct mbuf_fd *fd, struct file *memory, bool solid,
 			u32 rights, struct mbuf_account *payer);

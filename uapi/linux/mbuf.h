@@ -1093,16 +1093,16 @@ struct mbuf_accept {
  * @memory:	with %MBUF_OFFER_MEMFD: a memfd that can be read and written and
  *		is sealed against any change of size (F_SEAL_SHRINK,
  *		F_SEAL_GROW, F_SEAL_SEAL) and not against writing; @min, @wanted
- *		and @max must all be its size. May be of huge pages. Otherwise
- *		must be zero
+ *		and @max must all be its size. May be of huge pages, if @rights
+ *		has %MBUF_REGION_WRITE. Otherwise must be zero
  * @id:		out: the offer's identity, never used again for another one
  *
  * On an endpoint. Does not wait. An offer that was answered, be it by COUNTER
  * or REJECT, is replaced; so is one that was taken, if ANSWER has told.
  *
  * Errors: EINVAL: an argument. EBUSY: there is one that has not been answered,
- * or the answer has not been looked at. EPIPE: the peer is gone. ENOTCONN: not
- * accepted, or not approved yet. EPERM: the endpoint belongs to another thread;
+ * or that was taken, and ANSWER has not told. EPIPE: the peer is gone. ENOTCONN:
+ * not accepted, or not approved yet. EOPNOTSUPP: the peer is a driver. EPERM: the endpoint belongs to another thread;
  * the memfd is not as described. EBADF: @memory is no descriptor. EDQUOT.
  * ENOMEM.
  */
@@ -1265,7 +1265,8 @@ struct mbuf_withdraw {
 /**
  * struct mbuf_grant - argument of MBUF_IOC_GRANT
  * @target:	must be 0
- * @from:	a region; or any memfd that is sealed as struct mbuf_offer says
+ * @from:	a region; or any memfd, not of huge pages, that can be read and is
+ *		sealed with F_SEAL_SHRINK and F_SEAL_GROW
  * @rights:	%MBUF_REGION_READ; with %MBUF_REGION_WRITE only for a region of
  *		%MBUF_OFFER_SOLID, of which memfds are not made
  * @flags:	must be 0
@@ -1274,8 +1275,8 @@ struct mbuf_withdraw {
  *
  * On a session, whose user is charged for the descriptor. Errors: EINVAL.
  * EBADF: @from is no descriptor. ENOTTY: it is neither a region nor a memfd.
- * EPERM: it does not have the rights, or it is a memfd that can change its
- * size. EDQUOT. EMFILE, ENFILE. ENOMEM.
+ * EPERM: it does not have the rights, or it is a memfd that is not as
+ * described. EDQUOT. EMFILE, ENFILE. ENOMEM.
  */
 struct mbuf_grant {
 	__u64 target;
