@@ -82,19 +82,22 @@ static void thread_ends(void)
 
 #ifdef CONFIG_TRACEPOINTS
 
-static void __maybe_unused probe_exit(void *data, struct task_struct *task)
+static mbuf_probe_task probe_exit __maybe_unused;
+static mbuf_probe_task_group probe_exit_group __maybe_unused;
+static mbuf_probe_exec probe_exec;
+
+static void probe_exit(void *data, struct task_struct *task)
 {
 	thread_ends();
 }
 
-static void __maybe_unused probe_exit_group(void *data,
-					    struct task_struct *task,
-					    bool group_dead)
+static void probe_exit_group(void *data, struct task_struct *task,
+			     bool group_dead)
 {
 	thread_ends();
 }
 
-static void probe_exec(void *data, struct task_struct *task, pid_t old_pid,
+static void probe_exec(void *data, struct task_struct *task, pid_t pid,
 		       struct linux_binprm *bprm)
 {
 	thread_ends();
@@ -107,7 +110,7 @@ static struct bind_probe {
 } probes[] = {
 	{ "sched_process_exit",
 	  mbuf_exit_probe(probe_exit, probe_exit_group) },
-	{ "sched_process_exec", mbuf_exec_probe(probe_exec) },
+	{ "sched_process_exec", probe_exec },
 };
 
 static void probe_match(struct tracepoint *tp, void *priv)

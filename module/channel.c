@@ -177,6 +177,7 @@ static void end_state_changed(struct mbuf_channel *c, struct mbuf_endpoint *end,
 		} else {
 			end->waiter = NULL;
 			kick->task[0] = w->task;
+			/* Pairs with the acquire in mbuf_sleep(). */
 			smp_store_release(&w->state, MBUF_GONE);
 		}
 	}
@@ -597,6 +598,7 @@ int mbuf_channel_advance(struct mbuf_channel *c, u32 from, bool ask,
 		mbuf_end_changed(end);
 		end->waiter = NULL;
 		kick->task[0] = w->task;
+		/* Pairs with the acquire in mbuf_sleep(). */
 		smp_store_release(&w->state, MBUF_DONE);
 	} else {
 		WRITE_ONCE(c->status, status | STATUS_FRESH);

@@ -62,6 +62,13 @@ static inline void mbuf_vm_flags_mod(struct vm_area_struct *vma,
 #endif
 }
 
+/* Flags of no mapping: an integer before it became a type of its own. */
+#ifdef EMPTY_VMA_FLAGS
+#define MBUF_NO_VMA_FLAGS	EMPTY_VMA_FLAGS
+#else
+#define MBUF_NO_VMA_FLAGS	0
+#endif
+
 /**
  * mbuf_vfs_mmap() - let a file fill in a mapping
  * @file: the file
@@ -97,27 +104,29 @@ static inline u64 mbuf_boottime_to_caller(u64 ns)
 /*
  * A probe of the wrong type is a crash where calls are checked (kCFI), so it is
  * chosen by the type that the tracepoint wants: recent kernels tell whether
- * the thread was the last of its process.
+ * the thread was the last of its process. Neither type is an error here, and
+ * a compile-time one.
  */
-#define mbuf_exit_probe(task_only, task_and_group)			\
-	__builtin_choose_expr(						\
-		__builtin_types_compatible_p(				\
-			typeof(&check_trace_callback_type_sched_process_exit), \
-			void (*)(void (*)(void *, struct task_struct *))), \
-		(void *)(task_only), (void *)(task_and_group)) +	\
-	BUILD_BUG_ON_ZERO(!__builtin_types_compatible_p(		\
-			typeof(&check_trace_callback_type_sched_process_exit), \
-			void (*)(void (*)(void *, struct task_struct *))) && \
-		!__builtin_types_compatible_p(				\
-			typeof(&check_trace_callback_type_sched_process_exit), \
-			void (*)(void (*)(void *, struct task_struct *, bool))))
+typedef void mbuf_probe_task(void *data, struct task_struct *task);
+typedef void mbuf_probe_task_group(void *data, struct task_struct *task,
+				   bool group_dead);
+typedef void mbuf_probe_exec(void *data, struct task_struct *task, pid_t pid,
+			     struct linux_binprm *bprm);
 
-#define mbuf_exec_probe(probe)						\
-	(void *)(probe) +						\
-	BUILD_BUG_ON_ZERO(!__builtin_types_compatible_p(		\
-			typeof(&check_trace_callback_type_sched_process_exec), \
-			void (*)(void (*)(void *, struct task_struct *, pid_t, \
-					  struct linux_binprm *))))
+#define mbuf_probe_wanted(tracepoint, type)				\
+	__builtin_types_compatible_p(					\
+		typeof(check_trace_callback_type_##tracepoint),		\
+		void(type *))
+
+/* The one of @task and @task_group that sched_process_exit wants. */
+#define mbuf_exit_probe(task, task_group)				\
+	__builtin_choose_expr(						\
+		mbuf_probe_wanted(sched_process_exit, mbuf_probe_task),	\
+		(void *)(task), (void *)(task_group))
+
+static_assert(mbuf_probe_wanted(sched_process_exit, mbuf_probe_task) ||
+	      mbuf_probe_wanted(sched_process_exit, mbuf_probe_task_group));
+static_assert(mbuf_probe_wanted(sched_process_exec, mbuf_probe_exec));
 #endif
 
 #endif /* _MBUF_COMPAT_H */

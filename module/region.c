@@ -84,7 +84,7 @@ struct file *mbuf_memory_new(u64 size, bool solid, struct mem_cgroup *memcg)
 	struct file *file;
 	int err;
 
-	file = shmem_file_setup("mbuf", size, VM_NORESERVE);
+	file = shmem_file_setup("mbuf", size, MBUF_NO_VMA_FLAGS);
 	if (IS_ERR(file))
 		return ERR_PTR(-ENOMEM);
 	inode = file_inode(file);

@@ -1102,9 +1102,9 @@ struct mbuf_accept {
  *
  * Errors: EINVAL: an argument. EBUSY: there is one that has not been answered,
  * or that was taken, and ANSWER has not told. EPIPE: the peer is gone. ENOTCONN:
- * not accepted, or not approved yet. EOPNOTSUPP: the peer is a driver. EPERM: the endpoint belongs to another thread;
- * the memfd is not as described. EBADF: @memory is no descriptor. EDQUOT.
- * ENOMEM.
+ * not accepted, or not approved yet. EOPNOTSUPP: the peer is a driver.
+ * EPERM: the endpoint belongs to another thread; the memfd is not as described.
+ * EBADF: @memory is no descriptor. EDQUOT. ENOMEM.
  */
 struct mbuf_offer {
 	__u64 target;
