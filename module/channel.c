@@ -34,6 +34,9 @@ static u32 end_events(const struct mbuf_source *src)
 	}
 	if (status & STATUS_FRESH && end->side == MBUF_SIDE_CONNECT)
 		events |= MBUF_EVENT_OUT;
+	/* Nothing to wait for before it approves: see mbuf_channel_approved(). */
+	if (status & STATUS_ASKING && end->side == MBUF_SIDE_ACCEPT)
+		events &= MBUF_EVENT_HUP;
 	return events;
 }
 
@@ -461,18 +464,18 @@ void mbuf_end_abort(struct mbuf_end_prep *p)
  * mbuf_end_commit() - give the endpoint to its file
  * @p: what was prepared
  *
- * The descriptor has yet to be installed. Aborting that instead closes the
- * endpoint.
+ * Neither the descriptor nor the set tell of it before mbuf_end_publish().
+ * mbuf_end_retract() instead closes the endpoint.
+ *
+ * Context: process context.
  */
 void mbuf_end_commit(struct mbuf_end_prep *p)
 {
 	struct mbuf_channel *c = p->channel;
 	struct mbuf_endpoint *end = &c->end[p->side];
 	struct mbuf_account *payer;
-	struct mbuf_kick kick;
 	u32 flags;
 
-	mbuf_kick_begin(&kick);
 	raw_spin_lock_irq(&c->lock);
 	payer = end->payer;
 	flags = end->flags;
@@ -481,18 +484,112 @@ void mbuf_end_commit(struct mbuf_end_prep *p)
 	end->map = p->map;
 	end->bond = p->bond;
 	end->who = p->who;
-	if (p->room && mbuf_set_attach(&end->source, p->room, p->cookie, &kick))
-		p->room = NULL;
 	mbuf_end_changed(end);
 	raw_spin_unlock_irq(&c->lock);
-	mbuf_kick_end(&kick);
 
 	p->fd.file->private_data = end;
-	mbuf_set_room_put(p->room);
 	end_uncharge(payer, flags);
 }
 
+/**
+ * mbuf_end_publish() - attach the endpoint and install its descriptor
+ * @p: what was committed
+ *
+ * Context: process context.
+ */
+void mbuf_end_publish(struct mbuf_end_prep *p)
+{
+	struct mbuf_channel *c = p->channel;
+	struct mbuf_endpoint *end = &c->end[p->side];
+	struct mbuf_kick kick;
+
+	if (p->room) {
+		mbuf_kick_begin(&kick);
+		raw_spin_lock_irq(&c->lock);
+		/* Not if it is closed already: its thread may be ending. */
+		if (c->status & STATUS_OPEN(p->side) &&
+		    mbuf_set_attach(&end->source, p->room, p->cookie, &kick))
+			p->room = NULL;
+		raw_spin_unlock_irq(&c->lock);
+		mbuf_kick_end(&kick);
+		mbuf_set_room_put(p->room);
+	}
+	mbuf_fd_install(&p->fd);
+}
+
+/**
+ * mbuf_end_retract() - close the endpoint instead of publishing it
+ * @p: what was committed
+ *
+ * Context: process context.
+ */
+void mbuf_end_retract(struct mbuf_end_prep *p)
+{
+	mbuf_set_room_put(p->room);
+	mbuf_fd_abort(&p->fd);
+}
+
 /* Death */
+
+/**
+ * struct end_remains - what is left of an endpoint that was closed
+ * @payer: who was charged
+ * @room: where it was attached
+ * @map: the page that showed it
+ * @bid: what it had offered
+ * @withdrawn: a connection that nobody has accepted yet
+ */
+struct end_remains {
+	struct mbuf_account *payer;
+	struct mbuf_room *room;
+	struct page *map;
+	struct mbuf_bid *bid;
+	bool withdrawn;
+};
+
+/* Close an endpoint, unless it is already. Under the lock. */
+static void end_shut(struct mbuf_channel *c, unsigned int side,
+		     struct end_remains *r, struct mbuf_kick *kick)
+{
+	struct mbuf_endpoint *end = &c->end[side];
+	u32 status = c->status;
+
+	memset(r, 0, sizeof(*r));
+	if (!(status & STATUS_OPEN(side)))
+		return;
+	status &= ~(STATUS_OPEN(side) | STATUS_FRESH);
+	if (status & (STATUS_PENDING | STATUS_ASKING)) {
+		if (side == MBUF_SIDE_ACCEPT) {
+			status &= ~(STATUS_PENDING | STATUS_ASKING);
+			status |= STATUS_REFUSED;
+		} else {
+			r->withdrawn = true;
+		}
+	}
+	WRITE_ONCE(c->status, status);
+	r->room = mbuf_set_detach(&end->source);
+	mbuf_end_changed(end);
+	r->map = end->map;
+	end->map = NULL;
+	r->payer = end->payer;
+	end->payer = NULL;
+	r->bid = mbuf_offer_drop(end);
+	end_state_changed(c, &c->end[!side], kick);
+}
+
+static void end_bury(struct mbuf_channel *c, unsigned int side,
+		     const struct end_remains *r)
+{
+	/* Who polls what its thread has left behind. */
+	wake_up_poll(&c->end[side].poll, EPOLLHUP);
+	mbuf_set_room_put(r->room);
+	if (r->map)
+		put_page(r->map);
+	mbuf_bid_put(r->bid);
+	end_uncharge(r->payer, c->end[side].flags);
+	if (r->withdrawn)
+		mbuf_listener_withdraw(c);
+}
 
 /**
  * mbuf_end_close() - close an endpoint
@@ -506,46 +603,15 @@ void mbuf_end_commit(struct mbuf_end_prep *p)
  */
 void mbuf_end_close(struct mbuf_channel *c, unsigned int side)
 {
-	struct mbuf_endpoint *end = &c->end[side];
-	struct mbuf_account *payer = NULL;
-	struct mbuf_room *room = NULL;
-	struct mbuf_bid *bid = NULL;
-	struct page *map = NULL;
+	struct end_remains r;
 	struct mbuf_kick kick;
-	bool pending = false;
 
 	mbuf_kick_begin(&kick);
 	raw_spin_lock_irq(&c->lock);
-	if (c->status & STATUS_OPEN(side)) {
-		u32 status = c->status & ~(STATUS_OPEN(side) | STATUS_FRESH);
-
-		pending = status & (STATUS_PENDING | STATUS_ASKING);
-		if (pending && side == MBUF_SIDE_ACCEPT) {
-			status &= ~(STATUS_PENDING | STATUS_ASKING);
-			status |= STATUS_REFUSED;
-		}
-		WRITE_ONCE(c->status, status);
-		room = mbuf_set_detach(&end->source);
-		mbuf_end_changed(end);
-		map = end->map;
-		end->map = NULL;
-		payer = end->payer;
-		end->payer = NULL;
-		bid = mbuf_offer_drop(end);
-		end_state_changed(c, &c->end[!side], &kick);
-	}
+	end_shut(c, side, &r, &kick);
 	raw_spin_unlock_irq(&c->lock);
 	mbuf_kick_end(&kick);
-
-	/* Who polls what its thread has left behind. */
-	wake_up_poll(&end->poll, EPOLLHUP);
-	mbuf_set_room_put(room);
-	if (map)
-		put_page(map);
-	mbuf_bid_put(bid);
-	end_uncharge(payer, end->flags);
-	if (pending && side == MBUF_SIDE_CONNECT)
-		mbuf_listener_withdraw(c);
+	end_bury(c, side, &r);
 }
 
 /* Phases */
@@ -609,6 +675,28 @@ int mbuf_channel_advance(struct mbuf_channel *c, u32 from, bool ask,
 }
 
 /**
+ * mbuf_channel_approved() - who accepts can wait now for what was signalled
+ * @c: the channel, which mbuf_channel_advance() has made live
+ *
+ * Context: process context.
+ */
+void mbuf_channel_approved(struct mbuf_channel *c)
+{
+	struct mbuf_endpoint *end = &c->end[MBUF_SIDE_ACCEPT];
+	struct mbuf_kick kick;
+
+	mbuf_kick_begin(&kick);
+	raw_spin_lock_irq(&c->lock);
+	end_poll_kick(end, mbuf_end_ready(c, end) ?
+			   EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM :
+			   EPOLLOUT | EPOLLWRNORM, &kick);
+	if (mbuf_end_ready(c, end))
+		mbuf_source_ready(&end->source, &kick);
+	raw_spin_unlock_irq(&c->lock);
+	mbuf_kick_end(&kick);
+}
+
+/**
  * mbuf_channel_accepted() - the accepting side has a file now
  * @c: the channel, pending
  * @ask: whether it has yet to approve
@@ -632,10 +720,13 @@ int mbuf_channel_accepted(struct mbuf_channel *c, bool ask)
 /**
  * mbuf_channel_connect_wait() - wait until a connection is accepted
  * @c: the channel; only the caller knows its first endpoint
- * @deadline: how long to wait
+ * @deadline: how long to wait; not MBUF_WAIT_NOW
+ *
+ * If it fails, nobody will accept the connection any more: the endpoint is
+ * closed.
  *
  * Context: process context, may sleep.
- * Return: 0, -ECONNREFUSED, -EAGAIN, -ETIMEDOUT, -ERESTARTSYS.
+ * Return: 0, -ECONNREFUSED, -ETIMEDOUT, -ERESTARTSYS.
  */
 int mbuf_channel_connect_wait(struct mbuf_channel *c,
 			      const struct mbuf_deadline *deadline)
@@ -646,28 +737,34 @@ int mbuf_channel_connect_wait(struct mbuf_channel *c,
 		.connect = true,
 		.task = current,
 	};
-	bool waits;
-	int err = 0;
+	struct end_remains r = { };
+	struct mbuf_kick kick;
+	int err;
 
 	raw_spin_lock_irq(&c->lock);
-	if (c->status & STATUS_REFUSED) {
-		err = -ECONNREFUSED;
-	} else if (c->status & (STATUS_PENDING | STATUS_ASKING)) {
-		if (deadline->mode == MBUF_WAIT_NOW)
-			err = -EAGAIN;
-		else
-			end->waiter = &w;
-	} else {
-		/* It is used from now on. */
-		WRITE_ONCE(c->status, c->status & ~STATUS_FRESH);
-	}
-	waits = end->waiter == &w;
+	if (c->status & STATUS_REFUSED)
+		w.state = MBUF_GONE;
+	else if (!(c->status & (STATUS_PENDING | STATUS_ASKING)))
+		w.state = MBUF_DONE;
+	else
+		end->waiter = &w;
+	/* It is used from now on. */
+	WRITE_ONCE(c->status, c->status & ~STATUS_FRESH);
 	raw_spin_unlock_irq(&c->lock);
-	if (!waits)
-		return err;
 
 	err = mbuf_sleep(&w.state, deadline);
-	mbuf_end_unwait(end, &w);
+	if (err) {
+		mbuf_kick_begin(&kick);
+		raw_spin_lock_irq(&c->lock);
+		/* What has been decided meanwhile counts. */
+		if (end->waiter == &w) {
+			end->waiter = NULL;
+			end_shut(c, MBUF_SIDE_CONNECT, &r, &kick);
+		}
+		raw_spin_unlock_irq(&c->lock);
+		mbuf_kick_end(&kick);
+		end_bury(c, MBUF_SIDE_CONNECT, &r);
+	}
 	switch (w.state) {
 	case MBUF_DONE:
 		return 0;
@@ -710,6 +807,17 @@ const struct mbuf_identity *
 mbuf_channel_connector(const struct mbuf_channel *c)
 {
 	return &c->end[MBUF_SIDE_CONNECT].who;
+}
+
+/**
+ * mbuf_channel_withdrawn() - has who wants to connect gone?
+ * @c: the channel
+ *
+ * Return: true if so, and then for ever.
+ */
+bool mbuf_channel_withdrawn(const struct mbuf_channel *c)
+{
+	return !(READ_ONCE(c->status) & STATUS_OPEN(MBUF_SIDE_CONNECT));
 }
 
 /**

@@ -56,6 +56,7 @@ struct page;
 #define MBUF_WAIT_ANY_MAX	64
 
 struct mbuf_channel;
+struct mbuf_acceptor;
 struct mbuf_listener;
 
 #define SLOT_WORDS	(MBUF_SLOT_SIZE / sizeof(u64))
@@ -98,7 +99,7 @@ struct mbuf_taken {
  * @map: the page that shows it to user space, or NULL
  * @bond: to its thread, or NULL
  * @room: where it will be attached, or NULL
- * @fd: the descriptor, to be installed after mbuf_end_commit()
+ * @fd: the descriptor, installed by mbuf_end_publish()
  */
 struct mbuf_end_prep {
 	struct mbuf_channel *channel;
@@ -123,18 +124,22 @@ int mbuf_end_prepare(struct mbuf_end_prep *p, struct mbuf_channel *c,
 		     struct mbuf_set *set, struct mbuf_end *u);
 void mbuf_end_abort(struct mbuf_end_prep *p);
 void mbuf_end_commit(struct mbuf_end_prep *p);
+void mbuf_end_publish(struct mbuf_end_prep *p);
+void mbuf_end_retract(struct mbuf_end_prep *p);
 void mbuf_end_close(struct mbuf_channel *c, unsigned int side);
 
 /**
  * struct mbuf_pending - a channel's place among those that wait to be accepted
  * @link: in an accept queue
+ * @queue: which one, or NULL
  * @listener: whose, or NULL
  *
  * The listener's: see listener.h for the rules.
  */
 struct mbuf_pending {
 	struct list_head link;
-	struct mbuf_listener *listener;
+	struct mbuf_acceptor *queue;
+	struct mbuf_listener __rcu *listener;
 };
 
 /* For listeners. */
@@ -147,6 +152,9 @@ int mbuf_channel_connect_wait(struct mbuf_channel *c,
 struct mbuf_pending *mbuf_channel_pending(struct mbuf_channel *c);
 struct mbuf_channel *mbuf_pending_channel(struct mbuf_pending *p);
 const struct mbuf_identity *mbuf_channel_connector(const struct mbuf_channel *c);
+bool mbuf_channel_withdrawn(const struct mbuf_channel *c);
+void mbuf_channel_tell(struct mbuf_channel *c, unsigned int side,
+		       struct mbuf_peer *p);
 
 /* For the session. */
 bool mbuf_channel_is(const struct file *file);

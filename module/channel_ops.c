@@ -355,10 +355,14 @@ static long end_approve(struct file *file, void __user *arg, size_t size)
 	raw_spin_unlock_irq(&c->lock);
 	mbuf_kick_end(&kick);
 
-	/* What is left is a descriptor of nothing. */
-	if (!err && !a.verdict)
+	if (err)
+		return err;
+	/* What is left of a refused one is a descriptor of nothing. */
+	if (a.verdict)
+		mbuf_channel_approved(c);
+	else
 		mbuf_end_close(c, MBUF_SIDE_ACCEPT);
-	return err;
+	return 0;
 }
 
 static void end_snapshot(struct mbuf_endpoint *end,
@@ -380,18 +384,25 @@ static void end_snapshot(struct mbuf_endpoint *end,
 	raw_spin_unlock_irq(&c->lock);
 }
 
-/* Who is at the other end: nobody yet, a driver, or a process. */
-static void end_peer_tell(struct mbuf_endpoint *end, struct mbuf_peer *p)
+/**
+ * mbuf_channel_tell() - who has an endpoint?
+ * @c: the channel
+ * @side: which endpoint
+ * @p: result: nobody yet, a driver, or a process
+ *
+ * Context: process context.
+ */
+void mbuf_channel_tell(struct mbuf_channel *c, unsigned int side,
+		       struct mbuf_peer *p)
 {
-	struct mbuf_endpoint *peer = mbuf_end_peer(end);
-	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_endpoint *peer = &c->end[side];
 	struct mbuf_identity who = { };
 	bool kernel;
 
 	raw_spin_lock_irq(&c->lock);
 	kernel = peer->kernel;
 	/* While nobody has accepted it is about to be written. */
-	if (!(c->status & STATUS_PENDING) || peer->side == MBUF_SIDE_CONNECT)
+	if (!(c->status & STATUS_PENDING) || side == MBUF_SIDE_CONNECT)
 		who = peer->who;
 	raw_spin_unlock_irq(&c->lock);
 	mbuf_identity_tell(&who, p);
@@ -414,7 +425,7 @@ static long end_info(struct file *file, void __user *arg, size_t size)
 		return -EOPNOTSUPP;
 	memset(&info, 0, sizeof(info));
 	end_snapshot(end, &info);
-	end_peer_tell(end, &info.peer);
+	mbuf_channel_tell(mbuf_end_channel(end), !end->side, &info.peer);
 	return mbuf_ioctl_put(arg, size, &info, sizeof(info));
 }
 

@@ -120,6 +120,7 @@ void mbuf_end_map_update(struct mbuf_endpoint *end);
 int mbuf_end_mmap(struct file *file, struct vm_area_struct *vma);
 int mbuf_channel_advance(struct mbuf_channel *c, u32 from, bool ask,
 			 struct mbuf_kick *kick);
+void mbuf_channel_approved(struct mbuf_channel *c);
 int mbuf_end_detach(struct mbuf_endpoint *end, struct mbuf_set *set);
 void __mbuf_end_signal(struct mbuf_endpoint *end, u32 n,
 		       struct mbuf_kick *kick);

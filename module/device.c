@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include "bind.h"
 #include "channel.h"
+#include "listener.h"
 #include "object.h"
 #include "quota.h"
 #include "session.h"
@@ -28,6 +29,7 @@ static int __init mbuf_init(void)
 
 	mbuf_object_init();
 	mbuf_quota_init();
+	mbuf_listener_init();
 	err = mbuf_bind_init();
 	if (err)
 		return err;
@@ -49,6 +51,7 @@ bind:
 static void __exit mbuf_exit(void)
 {
 	misc_deregister(&mbuf_device);
+	mbuf_listener_exit();
 	mbuf_channel_exit();
 	mbuf_bind_exit();
 }

@@ -2,11 +2,14 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/hash.h>
+#include <linux/nsproxy.h>
 #include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <net/net_namespace.h>
 #include "bind.h"
 #include "channel.h"
+#include "listener.h"
 #include "object.h"
 #include "payload.h"
 #include "queue.h"
@@ -35,6 +38,7 @@
  * struct mbuf_session - an open /dev/mbuf
  * @set: what POLL_ALL asks
  * @payer: who pays for it and for what it makes; holds a reference
+ * @net: where names of listeners belong; holds a reference
  * @id: identity
  * @turn: where WAIT_ANY looks first; need not be exact
  * @rcu: who wakes pollers of @set does so under RCU
@@ -42,6 +46,7 @@
 struct mbuf_session {
 	struct mbuf_set set;
 	struct mbuf_account *payer;
+	struct net *net;
 	u64 id;
 	unsigned int turn;
 	struct rcu_head rcu;
@@ -74,6 +79,7 @@ static int session_open(struct inode *inode, struct file *file)
 	err = mbuf_charge(s->payer, &session_charge);
 	if (err)
 		goto put;
+	s->net = get_net(current->nsproxy->net_ns);
 	s->id = mbuf_object_id();
 	mbuf_set_init(&s->set, session_free);
 
@@ -92,6 +98,7 @@ static int session_release(struct inode *inode, struct file *file)
 	struct mbuf_session *s = file->private_data;
 
 	mbuf_set_kill(&s->set);
+	put_net(s->net);
 	mbuf_uncharge(s->payer, &session_charge);
 	mbuf_account_put(s->payer);
 	mbuf_set_put(&s->set);
@@ -124,7 +131,7 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 
 	memset(&q, 0, sizeof(q));
 	q.features = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL |
-		     MBUF_FEATURE_REGION;
+		     MBUF_FEATURE_LISTENER | MBUF_FEATURE_REGION;
 	if (mbuf_bind_supported())
 		q.features |= MBUF_FEATURE_THREAD;
 	q.slots_max = MBUF_SLOTS_MAX;
@@ -132,7 +139,10 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 	q.inline_max = MBUF_INLINE_MAX;
 	q.batch_max = MBUF_BATCH_MAX;
 	q.prio_max = MBUF_PRIO_MAX;
+	q.name_max = MBUF_NAME_MAX;
 	q.wait_any_max = MBUF_WAIT_ANY_MAX;
+	q.backlog_max = MBUF_BACKLOG_MAX;
+	q.acl_max = MBUF_ACL_MAX;
 	usage_get(&q.objects, s->payer, MBUF_RES_OBJECTS);
 	usage_get(&q.memory, s->payer, MBUF_RES_MEMORY);
 	usage_get(&q.inflight, caller, MBUF_RES_INFLIGHT);
@@ -213,8 +223,8 @@ static long session_channel_create(struct mbuf_session *s, void __user *arg,
 
 	mbuf_end_commit(&prep[0]);
 	mbuf_end_commit(&prep[1]);
-	mbuf_fd_install(&prep[0].fd);
-	mbuf_fd_install(&prep[1].fd);
+	mbuf_end_publish(&prep[0]);
+	mbuf_end_publish(&prep[1]);
 	mbuf_channel_put(channel);
 	return 0;
 
@@ -249,13 +259,16 @@ static long session_attach(struct mbuf_session *s, void __user *arg,
 	file = fget(a.ref.fd);
 	if (!file)
 		return -EBADF;
-	if (!mbuf_channel_is(file))
-		err = -ENOTTY;
-	else if (attach)
-		err = mbuf_channel_attach(file, &s->set, a.cookie,
-					  a.flags & MBUF_ATTACH_MOVE);
+	if (mbuf_channel_is(file))
+		err = attach ? mbuf_channel_attach(file, &s->set, a.cookie,
+						   a.flags & MBUF_ATTACH_MOVE) :
+			       mbuf_channel_detach(file, &s->set);
+	else if (mbuf_listener_is(file))
+		err = attach ? mbuf_listener_attach(file, &s->set, a.cookie,
+						    a.flags & MBUF_ATTACH_MOVE) :
+			       mbuf_listener_detach(file, &s->set);
 	else
-		err = mbuf_channel_detach(file, &s->set);
+		err = -ENOTTY;
 	fput(file);
 	return err;
 }
@@ -445,6 +458,19 @@ static long session_grant(struct mbuf_session *s, void __user *arg, size_t size)
 	return 0;
 }
 
+/* Those who make listeners and connections have to know this of a session. */
+static struct mbuf_patron session_patron(const struct file *file)
+{
+	struct mbuf_session *s = file->private_data;
+
+	return (struct mbuf_patron) {
+		.payer = s->payer,
+		.set = &s->set,
+		.net = s->net,
+		.nonblock = file->f_flags & O_NONBLOCK,
+	};
+}
+
 static __poll_t session_poll(struct file *file, poll_table *wait)
 {
 	struct mbuf_session *s = file->private_data;
@@ -459,6 +485,7 @@ static long session_ioctl(struct file *file, unsigned int cmd,
 	struct mbuf_session *s = file->private_data;
 	void __user *uarg = (void __user *)arg;
 	size_t size = _IOC_SIZE(cmd);
+	struct mbuf_patron patron;
 
 	if (!mbuf_ioctl_known(cmd))
 		return -ENOTTY;
@@ -469,6 +496,12 @@ static long session_ioctl(struct file *file, unsigned int cmd,
 		return session_queue_create(s, uarg, size);
 	case _IOC_NR(MBUF_IOC_CHANNEL_CREATE):
 		return session_channel_create(s, uarg, size);
+	case _IOC_NR(MBUF_IOC_LISTEN):
+		patron = session_patron(file);
+		return mbuf_listen(&patron, uarg, size);
+	case _IOC_NR(MBUF_IOC_CONNECT):
+		patron = session_patron(file);
+		return mbuf_connect(&patron, uarg, size);
 	case _IOC_NR(MBUF_IOC_ATTACH):
 		return session_attach(s, uarg, size, true);
 	case _IOC_NR(MBUF_IOC_DETACH):
