@@ -433,12 +433,16 @@ int mbuf_set_wait(struct mbuf_set *set, struct mbuf_event *events,
 	};
 	struct mbuf_room *own;
 	unsigned int found;
-	bool ready, chosen;
+	bool ready, chosen, own_first;
 	int err = 0;
 
 	for (;;) {
-		found = set_collect(set, true, events, nr);
-		found += set_collect(set, false, events + found, nr - found);
+		/* What is the thread's own and what is not take turns. */
+		own_first = READ_ONCE(set->turn) & 1;
+		WRITE_ONCE(set->turn, !own_first);
+		found = set_collect(set, own_first, events, nr);
+		found += set_collect(set, !own_first, events + found,
+				     nr - found);
 		if (found) {
 			/* There may be work for others, too. */
 			if (found == nr || fatal_signal_pending(current))

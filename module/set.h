@@ -105,6 +105,7 @@ struct mbuf_source {
  * @common: the room of sources that belong to no thread
  * @rooms: rooms of threads
  * @poll: who polls the session
+ * @turn: which kind of room is looked at first; need not be exact
  */
 struct mbuf_set {
 	raw_spinlock_t lock;
@@ -116,6 +117,7 @@ struct mbuf_set {
 	struct mbuf_room common;
 	struct list_head rooms;
 	wait_queue_head_t poll;
+	unsigned int turn;
 };
 
 void mbuf_source_init(struct mbuf_source *src,
