@@ -66,6 +66,15 @@ static_assert(sizeof(struct mbuf_connect) == 120, "struct mbuf_connect");
 static_assert(offsetof(struct mbuf_connect, end) == 48,
 	      "struct mbuf_connect");
 static_assert(sizeof(struct mbuf_accept) == 96, "struct mbuf_accept");
+static_assert(sizeof(struct mbuf_offer) == 64, "struct mbuf_offer");
+static_assert(sizeof(struct mbuf_offered) == 72, "struct mbuf_offered");
+static_assert(sizeof(struct mbuf_take) == 48, "struct mbuf_take");
+static_assert(sizeof(struct mbuf_counter) == 56, "struct mbuf_counter");
+static_assert(sizeof(struct mbuf_answer) == 88, "struct mbuf_answer");
+static_assert(sizeof(struct mbuf_withdraw) == 16, "struct mbuf_withdraw");
+static_assert(sizeof(struct mbuf_grant) == 48, "struct mbuf_grant");
+static_assert(sizeof(struct mbuf_region_info) == 32,
+	      "struct mbuf_region_info");
 
 /* The one place where errno becomes a result. */
 static inline int libmbuf_ioctl(int fd, unsigned long cmd, void *arg)

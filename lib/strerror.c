@@ -34,6 +34,8 @@ const char *mbuf_strerror(int err)
 		return "the name is longer than the module allows";
 	case -ENOSPC:
 		return "the listener's list is full, or it has too many accept queues";
+	case -EALREADY:
+		return "the offer has been taken: look at the answer";
 	case -EDQUOT:
 		return "over the user's limit of mbuf objects, memory or bytes in flight";
 	case -EBADF:
@@ -57,7 +59,7 @@ const char *mbuf_strerror(int err)
 	case -ENXIO:
 		return "there is no /dev/mbuf; load the module: modprobe mbuf";
 	case -ENOENT:
-		return "not attached to the session; or there is no /dev/mbuf: modprobe mbuf";
+		return "not attached to the session; no such offer; or there is no /dev/mbuf: modprobe mbuf";
 	case -ENODEV:
 		return "cannot be mapped; or there is no /dev/mbuf: modprobe mbuf";
 	case -EACCES:

@@ -2,8 +2,9 @@
 /*
  * libmbuf: the C interface to /dev/mbuf.
  *
- * Every function is one system call (mbuf_deadline(), mbuf_slot_read() and
- * mbuf_strerror() are none), and these rules hold for all of them:
+ * Every function is one system call, if nothing else is said with it
+ * (mbuf_deadline(), mbuf_slot_read() and mbuf_strerror() are none), and these
+ * rules hold for all of them:
  *
  *  - A result of 0 or more is success, a negative one is an errno value with
  *    its sign changed, for example -EPIPE. errno itself has no meaning after a
@@ -749,6 +750,146 @@ MBUF_EXPORT int mbuf_accept(int fd, struct mbuf_peer *peer, uint64_t deadline);
  */
 MBUF_EXPORT int mbuf_accept_args(int fd, struct mbuf_accept *args,
 				 uint64_t deadline);
+
+/*
+ * Regions: memory that the two sides of a channel agree on. One side offers,
+ * the other takes the offer, and each gets a descriptor to map. See "Regions" in
+ * <linux/mbuf.h>.
+ */
+
+/**
+ * mbuf_region_offer() - offer memory to the peer, and wait until it takes it
+ * @fd: an endpoint
+ * @size: bytes, a multiple of the page size
+ * @rights: what the peer gets: MBUF_REGION_READ, or with MBUF_REGION_WRITE
+ * @deadline: how long to wait; afterwards the offer is withdrawn
+ *
+ * Several system calls: mbuf_offer(), mbuf_answer(), mbuf_withdraw().
+ *
+ * Return: the region's descriptor, a memfd, or -errno: -ECONNREFUSED (the peer
+ * does not want it so), -EAGAIN, -ETIMEDOUT, -EINTR (no answer), -EBUSY (there
+ * is another offer), -EPIPE, -ENOTCONN, -EINVAL, -EDQUOT, -EMFILE, -ENFILE.
+ */
+MBUF_EXPORT int mbuf_region_offer(int fd, uint64_t size, uint32_t rights,
+				  uint64_t deadline);
+
+/**
+ * mbuf_region_take() - wait for an offer of the peer and take it
+ * @fd: an endpoint
+ * @min: the smallest size that will do, a multiple of the page size
+ * @max: the largest size that will do, likewise
+ * @rights: what is needed; more is not taken
+ * @size: set to the size, or NULL
+ * @deadline: how long to wait for an offer
+ *
+ * An offer that is not what is needed is rejected, with reason 0. Several
+ * system calls: mbuf_offered(), mbuf_take() or mbuf_reject().
+ *
+ * Return: the region's descriptor, or -errno: -EMSGSIZE (not what is needed),
+ * -EAGAIN, -ETIMEDOUT, -EINTR (no offer), -ENOENT (it was withdrawn), -EBUSY
+ * (another thread takes it), -EPIPE, -ENOTCONN, -ENOMEM, -EDQUOT, -EMFILE,
+ * -ENFILE.
+ */
+MBUF_EXPORT int mbuf_region_take(int fd, uint64_t min, uint64_t max,
+				 uint32_t rights, uint64_t *size,
+				 uint64_t deadline);
+
+/**
+ * mbuf_offer() - offer memory to the peer
+ * @fd: an endpoint
+ * @args: see struct mbuf_offer; id is set
+ *
+ * Return: 0, or -errno: -EINVAL, -EBUSY (there is one without an answer),
+ * -EPIPE, -ENOTCONN, -EOPNOTSUPP (the peer is a driver), -EPERM (not such
+ * memory), -EDQUOT.
+ */
+MBUF_EXPORT int mbuf_offer(int fd, struct mbuf_offer *args);
+
+/**
+ * mbuf_offered() - what the peer offers
+ * @fd: an endpoint
+ * @out: filled in; see struct mbuf_offered
+ * @deadline: how long to wait for an offer
+ *
+ * Return: 0, or -errno: -EAGAIN, -ETIMEDOUT, -EINTR (nothing), -EPIPE,
+ * -ENOTCONN.
+ */
+MBUF_EXPORT int mbuf_offered(int fd, struct mbuf_offered *out,
+			     uint64_t deadline);
+
+/**
+ * mbuf_take() - take what the peer offers
+ * @fd: an endpoint
+ * @args: see struct mbuf_take; size, rights and region are set
+ *
+ * Return: 0, or -errno: -EINVAL (not within the offer), -ENOENT (no such offer
+ * any more), -EBUSY (another thread takes it), -ENOMEM, -EINTR (it is still
+ * offered), -EPIPE, -ENOTCONN, -EDQUOT, -EMFILE, -ENFILE.
+ */
+MBUF_EXPORT int mbuf_take(int fd, struct mbuf_take *args);
+
+/**
+ * mbuf_counter() - say what would be wanted instead of what the peer offers
+ * @fd: an endpoint
+ * @args: see struct mbuf_counter
+ *
+ * Return: 0, or -errno: -EINVAL, -ENOENT, -EBUSY, -EPIPE, -ENOTCONN.
+ */
+MBUF_EXPORT int mbuf_counter(int fd, const struct mbuf_counter *args);
+
+/**
+ * mbuf_reject() - do not want what the peer offers
+ * @fd: an endpoint
+ * @id: the offer
+ * @reason: any number, for the peer
+ *
+ * Return: 0, or -errno as mbuf_counter().
+ */
+MBUF_EXPORT int mbuf_reject(int fd, uint64_t id, uint32_t reason);
+
+/**
+ * mbuf_answer() - what came of an offer
+ * @fd: an endpoint
+ * @id: the offer
+ * @out: filled in; see struct mbuf_answer
+ * @deadline: how long to wait for an answer
+ *
+ * Return: 0, or -errno: -ENOENT (no such offer, or that was told), -EAGAIN,
+ * -ETIMEDOUT, -EINTR (no answer), -EPIPE, -EDQUOT, -EMFILE, -ENFILE.
+ */
+MBUF_EXPORT int mbuf_answer(int fd, uint64_t id, struct mbuf_answer *out,
+			    uint64_t deadline);
+
+/**
+ * mbuf_withdraw() - take back an offer
+ * @fd: an endpoint
+ * @id: the offer
+ *
+ * Return: 0, or -errno: -ENOENT (no such offer, or it is over), -EALREADY (it
+ * was taken: mbuf_answer() has the region).
+ */
+MBUF_EXPORT int mbuf_withdraw(int fd, uint64_t id);
+
+/**
+ * mbuf_grant() - derive a descriptor of a region that may do less
+ * @session: a session, whose user pays for the descriptor
+ * @region: a region, or a memfd sealed against any change of its size
+ * @rights: MBUF_REGION_READ; or with MBUF_REGION_WRITE, of a region made with
+ *	MBUF_OFFER_SOLID
+ *
+ * Return: the descriptor, or -errno: -EPERM (@region does not have the rights,
+ * or is a memfd that can change its size), -EINVAL, -EDQUOT, -EMFILE, -ENFILE.
+ */
+MBUF_EXPORT int mbuf_grant(int session, int region, uint32_t rights);
+
+/**
+ * mbuf_region_info() - what a region is
+ * @fd: a region that is no memfd
+ * @out: filled in; see struct mbuf_region_info
+ *
+ * Return: 0, or -errno: the common ones only.
+ */
+MBUF_EXPORT int mbuf_region_info(int fd, struct mbuf_region_info *out);
 
 /**
  * mbuf_strerror() - what an error means when it comes from mbuf
