@@ -4,6 +4,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include "channel_priv.h"
+#include "compat.h"
 #include "offer.h"
 
 /* Sizes of the first version of each struct. */
@@ -60,13 +61,14 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 {
 	struct mbuf_channel *c = mbuf_end_channel(end);
 	struct mbuf_endpoint *peer = mbuf_end_peer(end);
-	struct mbuf_kick kick;
+	struct mbuf_kick kick mbuf_uninit;
+	struct task_struct *wake = NULL;
+	bool kicks = false, sleeps = false;
 	int err = 0;
 
 	if (unlikely(end->bond) && !mbuf_bond_mine(end->bond))
 		return -EPERM;
 
-	mbuf_kick_begin(&kick);
 	raw_spin_lock_irq(&c->lock);
 	if (unlikely(c->status != STATUS_LIVE)) {
 		err = end_check_steps(c, end, steps);
@@ -80,10 +82,20 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 
 	if (steps & MBUF_STEP_WRITE)
 		mbuf_end_write(peer, data);
-	if (steps & MBUF_STEP_SIGNAL)
-		mbuf_end_signal(c, peer, &kick);
-	else if (steps & MBUF_STEP_WRITE)
+	if (steps & MBUF_STEP_SIGNAL) {
+		struct mbuf_end_waiter *other = peer->waiter;
+
+		if (likely(other && !other->any && !peer->signals)) {
+			WRITE_ONCE(peer->signals, 1);
+			wake = mbuf_end_give(c, peer, other);
+		} else if (other || !mbuf_end_count(peer)) {
+			mbuf_kick_begin(&kick);
+			kicks = true;
+			mbuf_end_signal(c, peer, &kick);
+		}
+	} else if (steps & MBUF_STEP_WRITE) {
 		mbuf_end_changed(peer);
+	}
 
 	if (!(steps & MBUF_STEP_WAIT)) {
 		if (steps & MBUF_STEP_READ) {
@@ -104,10 +116,21 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 		w->connect = false;
 		w->task = current;
 		end->waiter = w;
+		sleeps = true;
+	}
+unlock:
+	if (unlikely(kicks)) {
 		raw_spin_unlock_irq(&c->lock);
 		mbuf_kick_end(&kick);
-
-		err = mbuf_sleep(&w->state, deadline);
+	} else {
+		/* Until interrupts are on again, RCU keeps who is woken. */
+		raw_spin_unlock(&c->lock);
+		if (wake)
+			mbuf_kick_task(wake);
+		local_irq_enable();
+	}
+	if (sleeps) {
+		err = __mbuf_sleep(&w->state, deadline);
 		if (unlikely(err)) {
 			/* What has been decided meanwhile counts. */
 			mbuf_end_unwait(end, w);
@@ -116,12 +139,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 		}
 		if (unlikely(w->state == MBUF_GONE))
 			err = gone_error(c);
-		goto out;
 	}
-unlock:
-	raw_spin_unlock_irq(&c->lock);
-	mbuf_kick_end(&kick);
-out:
 	if (unlikely(err)) {
 		if (err == -EAGAIN || err == -ETIMEDOUT ||
 		    err == -ERESTARTSYS)
@@ -266,51 +284,25 @@ fault:
 	return -EFAULT;
 }
 
-static long end_exchange(struct file *file, void __user *arg, size_t size)
+/* Do @steps, @before having been done, and report at @u. */
+static __always_inline long exchange_do(struct file *file,
+					struct mbuf_exchange __user *u,
+					unsigned int steps, u32 before,
+					const u64 *data,
+					const struct mbuf_deadline *deadline)
 {
 	struct mbuf_endpoint *end = file->private_data;
-	struct mbuf_exchange __user *u = arg;
-	struct mbuf_deadline deadline;
-	struct mbuf_end_waiter w;
-	struct mbuf_exchange x;
-	u64 data[SLOT_WORDS];
-	unsigned int steps;
+	struct mbuf_end_waiter w mbuf_uninit;
 	u32 done = 0;
 	int err;
 
-	BUILD_BUG_ON(sizeof(x) != EXCHANGE_SIZE_V0);
-
-	if (likely(size == sizeof(x) && IS_ALIGNED((unsigned long)arg, 8))) {
-		err = exchange_get(&x, data, u);
-	} else {
-		err = mbuf_ioctl_get(&x, sizeof(x), EXCHANGE_SIZE_V0, arg,
-				     size);
-		if (!err)
-			memcpy(data, x.data, sizeof(data));
-	}
-	if (unlikely(err))
-		return err;
-	if (unlikely(x.target))
-		return -EOPNOTSUPP;
-	if (unlikely(!x.steps || x.steps & ~STEPS || x.resv ||
-		     x.done & ~(x.steps & (MBUF_STEP_WRITE | MBUF_STEP_SIGNAL))))
-		return -EINVAL;
-	err = mbuf_deadline_parse(&deadline, &x.wait);
-	if (unlikely(err))
-		return err;
-	if (unlikely(file->f_flags & O_NONBLOCK))
-		deadline.mode = MBUF_WAIT_NOW;
-
-	steps = x.steps & ~x.done;
-	if (unlikely(!steps))
-		return -EINVAL;
-	err = end_do(end, steps, data, &deadline, &w, &done);
+	err = end_do(end, steps, data, deadline, &w, &done);
 	if (unlikely(err)) {
 		/*
 		 * A restart must not do the first steps again, and must not
 		 * happen if that cannot be said.
 		 */
-		if (done && put_user(x.done | done, &u->done))
+		if (done && put_user(before | done, &u->done))
 			return -EFAULT;
 		return err;
 	}
@@ -322,6 +314,71 @@ static long end_exchange(struct file *file, void __user *arg, size_t size)
 			mbuf_end_undo(end, &w.got);
 	}
 	return err;
+}
+
+/* @x and @data are what is at @u. */
+static __always_inline long exchange_check_and_do(struct file *file,
+						  struct mbuf_exchange __user *u,
+						  const struct mbuf_exchange *x,
+						  const u64 *data)
+{
+	struct mbuf_deadline deadline mbuf_uninit;
+	unsigned int steps;
+	int err;
+
+	if (unlikely(x->target))
+		return -EOPNOTSUPP;
+	if (unlikely(!x->steps || x->steps & ~STEPS || x->resv ||
+		     x->done & ~(x->steps &
+				 (MBUF_STEP_WRITE | MBUF_STEP_SIGNAL))))
+		return -EINVAL;
+	err = mbuf_deadline_get(&deadline, &x->wait);
+	if (unlikely(err))
+		return err;
+	if (unlikely(file->f_flags & O_NONBLOCK))
+		deadline.mode = MBUF_WAIT_NOW;
+
+	steps = x->steps & ~x->done;
+	if (unlikely(!steps))
+		return -EINVAL;
+	return exchange_do(file, u, steps, x->done, data, &deadline);
+}
+
+/* A struct of another version's size, or at an odd address. */
+static noinline long end_exchange_any(struct file *file, void __user *arg,
+				      size_t size)
+{
+	struct mbuf_exchange x;
+	u64 data[SLOT_WORDS];
+	int err;
+
+	BUILD_BUG_ON(sizeof(x) != EXCHANGE_SIZE_V0);
+
+	err = mbuf_ioctl_get(&x, sizeof(x), EXCHANGE_SIZE_V0, arg, size);
+	if (err)
+		return err;
+	memcpy(data, x.data, sizeof(data));
+	return exchange_check_and_do(file, arg, &x, data);
+}
+
+static long end_exchange(struct file *file, void __user *arg)
+{
+	const struct mbuf_deadline forever = { .mode = MBUF_WAIT_FOREVER };
+	struct mbuf_exchange x mbuf_uninit;
+	u64 data[SLOT_WORDS] mbuf_uninit;
+	int err;
+
+	BUILD_BUG_ON(MBUF_WAIT_FOREVER | MBUF_CLOCK_MONOTONIC);
+
+	err = exchange_get(&x, data, arg);
+	if (unlikely(err))
+		return err;
+	/* A request and its reply: all steps, and the rest is 0. */
+	if (likely(x.steps == STEPS && !(file->f_flags & O_NONBLOCK) &&
+		   !(x.target | x.wait.deadline | x.wait.mode | x.wait.clock |
+		     x.done | x.resv)))
+		return exchange_do(file, arg, STEPS, 0, data, &forever);
+	return exchange_check_and_do(file, arg, &x, data);
 }
 
 static long end_approve(struct file *file, void __user *arg, size_t size)
@@ -429,7 +486,8 @@ static long end_info(struct file *file, void __user *arg, size_t size)
 	return mbuf_ioctl_put(arg, size, &info, sizeof(info));
 }
 
-static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static noinline long end_ioctl_any(struct file *file, unsigned int cmd,
+				   unsigned long arg)
 {
 	void __user *uarg = (void __user *)arg;
 	size_t size = _IOC_SIZE(cmd);
@@ -438,7 +496,7 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	switch (_IOC_NR(cmd)) {
 	case _IOC_NR(MBUF_IOC_EXCHANGE):
-		return end_exchange(file, uarg, size);
+		return end_exchange_any(file, uarg, size);
 	case _IOC_NR(MBUF_IOC_APPROVE):
 		return end_approve(file, uarg, size);
 	case _IOC_NR(MBUF_IOC_CHANNEL_INFO):
@@ -446,6 +504,14 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	default:
 		return mbuf_offer_ioctl(file, cmd, uarg, size);
 	}
+}
+
+static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	/* Nearly all there is, so it does not pay for the rest. */
+	if (likely(cmd == MBUF_IOC_EXCHANGE && IS_ALIGNED(arg, 8)))
+		return end_exchange(file, (void __user *)arg);
+	return end_ioctl_any(file, cmd, arg);
 }
 
 static int end_release(struct inode *inode, struct file *file)

@@ -129,7 +129,8 @@ void mbuf_end_undo(struct mbuf_endpoint *end, const struct mbuf_taken *got);
 
 static inline struct mbuf_channel *mbuf_end_channel(struct mbuf_endpoint *end)
 {
-	return container_of(end - end->side, struct mbuf_channel, end[0]);
+	return end->side ? container_of(end, struct mbuf_channel, end[1]) :
+			   container_of(end, struct mbuf_channel, end[0]);
 }
 
 static inline struct mbuf_endpoint *mbuf_end_peer(struct mbuf_endpoint *end)
@@ -183,10 +184,11 @@ static __always_inline void mbuf_end_changed(struct mbuf_endpoint *end)
 
 static __always_inline void mbuf_slot_copy(u64 *dst, const u64 *src)
 {
-	unsigned int i;
-
-	for (i = 0; i < SLOT_WORDS; i++)
-		dst[i] = src[i];
+	BUILD_BUG_ON(SLOT_WORDS != 4);
+	dst[0] = src[0];
+	dst[1] = src[1];
+	dst[2] = src[2];
+	dst[3] = src[3];
 }
 
 /* What READ gives. Under the lock. */
@@ -212,6 +214,26 @@ static __always_inline void mbuf_end_take(const struct mbuf_channel *c,
 }
 
 /*
+ * Give what there is to @w, who waits at @end alone or is claimed. Under the
+ * lock. Returns who is to be woken: @w may be gone from here on, but RCU keeps
+ * the task.
+ */
+static __always_inline struct task_struct *
+mbuf_end_give(const struct mbuf_channel *c, struct mbuf_endpoint *end,
+	      struct mbuf_end_waiter *w)
+{
+	struct task_struct *task = w->task;
+
+	mbuf_end_take(c, end, &w->got);
+	mbuf_end_changed(end);
+	w->end = end;
+	end->waiter = NULL;
+	/* Pairs with the acquire in mbuf_sleep(). */
+	smp_store_release(&w->state, MBUF_DONE);
+	return task;
+}
+
+/*
  * Give what there is to @w, who is woken by @kick. Under the lock. Returns
  * false if @w got something elsewhere meanwhile.
  */
@@ -223,16 +245,7 @@ static __always_inline bool mbuf_end_hand_over(const struct mbuf_channel *c,
 	if (unlikely(w->any) &&
 	    cmpxchg(&w->state, MBUF_WAITING, MBUF_CLAIMED) != MBUF_WAITING)
 		return false;
-	mbuf_end_take(c, end, &w->got);
-	mbuf_end_changed(end);
-	w->end = end;
-	end->waiter = NULL;
-	kick->task[0] = w->task;
-	/*
-	 * From here on @w may be gone. Pairs with the acquire in mbuf_sleep();
-	 * RCU keeps the task.
-	 */
-	smp_store_release(&w->state, MBUF_DONE);
+	kick->task[0] = mbuf_end_give(c, end, w);
 	return true;
 }
 
@@ -242,6 +255,23 @@ static __always_inline void mbuf_end_write(struct mbuf_endpoint *end,
 {
 	mbuf_slot_copy(end->slot, data);
 	WRITE_ONCE(end->seq, end->seq + 1);
+}
+
+/*
+ * Signal @end, the peer, who does not wait, if all there is to do is to count:
+ * there are signals already, so sets know, and nobody polls. Under the lock.
+ */
+static __always_inline bool mbuf_end_count(struct mbuf_endpoint *end)
+{
+	u32 signals = end->signals;
+
+	/* See channel.h for why no barrier is needed. */
+	if (unlikely(!signals || signals == U32_MAX || end->driver ||
+		     waitqueue_active(&end->poll)))
+		return false;
+	WRITE_ONCE(end->signals, signals + 1);
+	mbuf_end_changed(end);
+	return true;
 }
 
 /* Signal @end, the peer. Under the lock. */

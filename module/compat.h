@@ -18,6 +18,17 @@
 #include <trace/events/sched.h>
 #endif
 
+/*
+ * What is filled in before it is used: kernels that are built to clear all
+ * local variables need not do so with this one. That is half of what a short
+ * call does where there are large structs.
+ */
+#if __has_attribute(__uninitialized__)
+#define mbuf_uninit	__attribute__((__uninitialized__))
+#else
+#define mbuf_uninit
+#endif
+
 /**
  * mbuf_ktime_to_host() - convert a caller's monotonic time to the host's
  * @t: time of CLOCK_MONOTONIC in the time namespace of the current task

@@ -26,6 +26,18 @@ int mbuf_deadline_parse(struct mbuf_deadline *d, const struct mbuf_wait *u)
 }
 
 /**
+ * __mbuf_sleep_until() - sleep until somebody wakes this task, or a deadline
+ * @at: CLOCK_MONOTONIC of the host
+ *
+ * Return: 0 if it was the deadline.
+ */
+int __mbuf_sleep_until(ktime_t at)
+{
+	return schedule_hrtimeout_range(&at, current->timer_slack_ns,
+					HRTIMER_MODE_ABS);
+}
+
+/**
  * mbuf_sleep() - sleep until a wait ends
  * @state: of the current task's waiter: MBUF_WAITING until the wait ends
  * @d: how long; the mode is not MBUF_WAIT_NOW
@@ -38,49 +50,19 @@ int mbuf_deadline_parse(struct mbuf_deadline *d, const struct mbuf_wait *u)
  */
 int mbuf_sleep(const int *state, const struct mbuf_deadline *d)
 {
-	ktime_t at = 0;
-	int err = 0;
-
-	if (d->mode == MBUF_WAIT_UNTIL)
-		at = d->at;
-
-	/*
-	 * Whom the caller has woken may be to run here right away. Then this
-	 * task need not go to sleep, and need not be woken, if the other has
-	 * answered by the time that it gets the CPU again.
-	 */
-	if (need_resched())
-		schedule();
-	for (;;) {
-		set_current_state(TASK_INTERRUPTIBLE);
-		/* Pairs with the release of who ends the wait. */
-		if (smp_load_acquire(state) != MBUF_WAITING)
-			break;
-		if (signal_pending(current)) {
-			err = -ERESTARTSYS;
-			break;
-		}
-		if (d->mode == MBUF_WAIT_FOREVER) {
-			schedule();
-		} else if (!schedule_hrtimeout_range(&at,
-						     current->timer_slack_ns,
-						     HRTIMER_MODE_ABS)) {
-			err = -ETIMEDOUT;
-			break;
-		}
-	}
-	__set_current_state(TASK_RUNNING);
-	return err;
+	return __mbuf_sleep(state, d);
 }
 
 /**
- * __mbuf_kick_poll() - wake pollers
+ * __mbuf_kick_more() - wake the second task, and pollers
  * @kick: which
  */
-void __mbuf_kick_poll(const struct mbuf_kick *kick)
+void __mbuf_kick_more(const struct mbuf_kick *kick)
 {
 	int i;
 
+	if (kick->task[1])
+		wake_up_process(kick->task[1]);
 	for (i = 0; i < ARRAY_SIZE(kick->poll); i++) {
 		__poll_t events = kick->events[i];
 

@@ -86,8 +86,73 @@ struct mbuf_kick {
 };
 
 int mbuf_deadline_parse(struct mbuf_deadline *d, const struct mbuf_wait *u);
+
+/**
+ * mbuf_deadline_get() - mbuf_deadline_parse(), fast for what needs no deadline
+ * @d: result
+ * @u: as the caller gave it
+ *
+ * Return: as mbuf_deadline_parse().
+ */
+static __always_inline int mbuf_deadline_get(struct mbuf_deadline *d,
+					     const struct mbuf_wait *u)
+{
+	if (unlikely(u->mode | u->clock | u->deadline)) {
+		/* A copy lets the caller keep its own in registers. */
+		struct mbuf_wait copy = *u;
+
+		return mbuf_deadline_parse(d, &copy);
+	}
+	BUILD_BUG_ON(MBUF_WAIT_FOREVER | MBUF_CLOCK_MONOTONIC);
+	d->mode = MBUF_WAIT_FOREVER;
+	return 0;
+}
+
+int __mbuf_sleep_until(ktime_t at);
 int mbuf_sleep(const int *state, const struct mbuf_deadline *d);
-void __mbuf_kick_poll(const struct mbuf_kick *kick);
+void __mbuf_kick_more(const struct mbuf_kick *kick);
+
+/**
+ * __mbuf_sleep() - mbuf_sleep(), inline
+ * @state: as there
+ * @d: as there
+ *
+ * Context, return: as mbuf_sleep().
+ */
+static __always_inline int __mbuf_sleep(const int *state,
+					const struct mbuf_deadline *d)
+{
+	int err = 0;
+
+	/*
+	 * Whom the caller has woken may be to run here right away. Then this
+	 * task need not go to sleep, and need not be woken, if the other has
+	 * answered by the time that it gets the CPU again.
+	 */
+	if (need_resched()) {
+		schedule();
+		if (smp_load_acquire(state) != MBUF_WAITING)
+			return 0;
+	}
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		/* Pairs with the release of who ends the wait. */
+		if (smp_load_acquire(state) != MBUF_WAITING)
+			break;
+		if (signal_pending(current)) {
+			err = -ERESTARTSYS;
+			break;
+		}
+		if (likely(d->mode == MBUF_WAIT_FOREVER)) {
+			schedule();
+		} else if (!__mbuf_sleep_until(d->at)) {
+			err = -ETIMEDOUT;
+			break;
+		}
+	}
+	__set_current_state(TASK_RUNNING);
+	return err;
+}
 
 /**
  * mbuf_waiter_sleep() - sleep until the wait ends
@@ -117,6 +182,20 @@ static __always_inline void mbuf_kick_begin(struct mbuf_kick *kick)
 	rcu_read_lock();
 }
 
+/*
+ * Wake who may be in mbuf_sleep(), after its wait has been ended. Both sides
+ * have a full barrier between what they write and what they read: the sleeper
+ * between its task's state and that of the wait. So one that is seen running
+ * here will see that its wait has ended, and need not be woken. On one CPU that
+ * is every other wake-up of a round trip.
+ */
+static __always_inline void mbuf_kick_task(struct task_struct *task)
+{
+	smp_mb();
+	if (!task_is_running(task))
+		wake_up_process(task);
+}
+
 /**
  * mbuf_kick_end() - wake whom it says
  * @kick: whom
@@ -127,11 +206,10 @@ static __always_inline void mbuf_kick_begin(struct mbuf_kick *kick)
 static __always_inline void mbuf_kick_end(const struct mbuf_kick *kick)
 {
 	if (kick->task[0])
-		wake_up_process(kick->task[0]);
-	if (unlikely(kick->task[1]))
-		wake_up_process(kick->task[1]);
-	if (unlikely(kick->poll[0] || kick->poll[1]))
-		__mbuf_kick_poll(kick);
+		mbuf_kick_task(kick->task[0]);
+	if (unlikely((uintptr_t)kick->task[1] | (uintptr_t)kick->poll[0] |
+		     (uintptr_t)kick->poll[1]))
+		__mbuf_kick_more(kick);
 	rcu_read_unlock();
 }
 
