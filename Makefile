@@ -6,6 +6,8 @@
 
 KERNEL		?= 6.1
 LANE		?= vng
+T		?= 600
+FUZZ_KERNEL	?= 6.1-kasan
 
 prefix		?= /usr/local
 KDIR		?= /lib/modules/$(shell uname -r)/build
@@ -28,7 +30,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 	@echo "Variables: KERNEL=$(KERNEL) (one of: $(notdir $(wildcard vm/kernels/*))),"
-	@echo "LANE=$(LANE) (vng or initramfs, for vm), DESTDIR, prefix=$(prefix), KDIR (for"
+	@echo "LANE=$(LANE) (vng or initramfs, for vm), T=$(T) (for fuzz), DESTDIR, prefix=$(prefix), KDIR (for"
 	@echo "install), STEPS (of check; all), KERNELS (of check-*),"
 	@echo "MBUF_CACHE=$(MBUF_CACHE)"
 
@@ -96,6 +98,11 @@ check-matrix: setup ## build for several kernel versions, and the tests on each
 models: setup ## check the models of the protocols; LARGE=1 takes long
 	@Documentation/models/check $(if $(LARGE),--large)
 
+# What a fuzzer finds is seen by the debug kernel, and its coverage as well.
+fuzz: ## fuzz the module for T seconds on a debug kernel, which it compiles
+	@$(MAKE) $(quiet) module KERNEL=$(FUZZ_KERNEL)
+	@fuzz/run --kernel $(FUZZ_KERNEL) --time $(T)
+
 bench: module bench-build ## measure beside pipe, mqueue, eventfd and others
 	@bench/run
 
@@ -128,4 +135,5 @@ else
 endif
 
 .PHONY: all help setup module lib selftests kselftest examples bench-build \
-	proving demo check check-debug check-matrix models bench vm style install uninstall clean distclean
+	proving demo check check-debug check-matrix models fuzz bench vm style install uninstall \
+	clean distclean

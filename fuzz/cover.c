@@ -18,7 +18,7 @@
 #include "fuzz.h"
 
 #define PARTIES		MAX_WORKERS
-#define WORDS		(64U << 10)
+#define WORDS		(8U << 10)
 
 static struct {
 	int fd;

@@ -54,7 +54,10 @@ static void ptr_value(struct rng *r, struct value *v)
 	if (rng_percent(r, 5)) {
 		v->kind = V_NUM;
 		v->n = ptr_other[rng_below(r, NELEMS(ptr_other))];
-	} else if (rng_percent(r, 75)) {
+	} else if (rng_percent(r, 40)) {
+		/* A page that is there soon: some things are only tried then. */
+		v->n = rng_below(r, 4) * PAGE + rng_below(r, 64) * 8;
+	} else if (rng_percent(r, 60)) {
 		/* Some memory, untouched or not. */
 		v->n = rng_below(r, 128) * PAGE + rng_below(r, 8) * 8;
 	} else {

@@ -414,10 +414,11 @@ static struct life live(struct __test_metadata *_metadata, struct scene *s,
 	if (verdict == WRONG || (life.ended && !life.made) ||
 	    (life.slept && life.made) || (life.ended && s->view->ret < 0)) {
 		EXPECT_TRUE(false) {
-			TH_LOG("%s: killed at %s %u%s: others see something else, or the call gave %ld",
+			TH_LOG("%s: killed at %s %u%s: others see something else",
 			       job->name, by_syscall ? "entry" : "instruction",
-			       i, life.slept ? ", asleep" : "", s->view->ret);
+			       i, life.slept ? ", asleep" : "");
 		}
+		diag("the call gave %ld", s->view->ret);
 	}
 	if (kind)
 		kind->end(s);
