@@ -20,7 +20,8 @@
 #include "fuzz.h"
 
 static const uint64_t event_vals[] = {
-	POLLIN, POLLOUT, POLLIN | POLLOUT, POLLIN | POLLOUT, POLLERR, 0xffff,
+	POLLIN, POLLOUT, POLLIN | POLLOUT, POLLIN | POLLOUT, POLLPRI, POLLERR,
+	0xffff,
 };
 
 static const uint64_t ms_vals[] = { 0, 0, 1, 3, 10 };
@@ -71,11 +72,12 @@ static const char *const ctl_names[] = { "add", "del", "mod", NULL };
 static const uint64_t epoll_vals[] = {
 	EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLET, EPOLLOUT | EPOLLET,
 	EPOLLIN | EPOLLONESHOT, EPOLLIN | EPOLLEXCLUSIVE, EPOLLRDHUP,
+	EPOLLPRI | EPOLLET,
 };
 
 static const struct arg_spec epoll_ctl_args[] = {
 	{ .name = "on", .type = A_FD, .kinds = K_EPOLL },
-	{ .name = "fd", .type = A_FD, .kinds = K_QUEUE },
+	{ .name = "fd", .type = A_FD, .kinds = K_MBUF },
 	{ .name = "what", .type = A_NAME, .names = ctl_names, .max = 2,
 	  .rare = 30 },
 	{ .name = "events", .type = A_FLAGS, VALS(epoll_vals) },
@@ -161,7 +163,7 @@ static const uint64_t uring_lens[] = { 0, 1, 8, 64, 64, 4096, 8192, 1 << 20 };
 
 static const struct arg_spec uring_do_args[] = {
 	{ .name = "on", .type = A_FD, .kinds = K_URING },
-	{ .name = "fd", .type = A_FD, .kinds = K_QUEUE },
+	{ .name = "fd", .type = A_FD, .kinds = K_QUEUE | K_END },
 	{ .name = "what", .type = A_NAME, .names = uring_names, .max = 7 },
 	{ .name = "buf", .type = A_PTR },
 	{ .name = "len", .type = A_NUM, VALS(uring_lens), .max = 300 },
@@ -269,7 +271,7 @@ static const char *const aio_names[] = {
 static const uint64_t aio_vals[] = { 0, 0, 1, 1, 5, 5, 5, 2 };
 
 static const struct arg_spec aio_args[] = {
-	{ .name = "on", .type = A_FD, .kinds = K_QUEUE },
+	{ .name = "on", .type = A_FD, .kinds = K_QUEUE | K_END },
 	{ .name = "what", .type = A_NAME, .names = aio_names,
 	  VALS(aio_vals) },
 	{ .name = "buf", .type = A_PTR },

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -122,10 +123,11 @@ void ends_within(struct ctx *c, uint64_t ns)
 	c->res->ends_by = now_for_all() + ns;
 }
 
-void may_wait(struct ctx *c, uint64_t slot, bool send)
+void may_wait(struct ctx *c, uint64_t slot, unsigned int how)
 {
-	c->res->fd = slot_fd(slot);
-	c->res->wait = send ? WAIT_SEND : WAIT_RECV;
+	if (c->res->nr_fds < WAIT_MAX)
+		c->res->fds[c->res->nr_fds++] = slot_fd(slot);
+	c->res->wait = how;
 }
 
 void complain(const char *fmt, ...)
@@ -225,9 +227,11 @@ static void make_call(struct ctx *c, unsigned int idx)
 	long ret;
 
 	c->res = res;
+	c->op = op;
 	c->fail = call->fail;
 	res->ends_by = 0;
 	res->wait = WAIT_NOT;
+	res->nr_fds = 0;
 	__atomic_store_n(&res->state, CALL_RUNNING, __ATOMIC_RELEASE);
 	cover_call_begin(party(c->worker));
 	if (!(op->flags & OP_ARMS))
@@ -556,22 +560,56 @@ static enum rest wait_for_rest(const struct program *p, int *late)
 	}
 }
 
-static bool info_of(pid_t pid, int fd, struct mbuf_queue_info *info)
+/* A copy of another process's descriptor, or -1. */
+static int copy_fd(pid_t pid, int fd)
 {
 	int pidfd = syscall(SYS_pidfd_open, pid, 0);
 	int copy = -1;
-	bool ok = false;
 
 	if (pidfd >= 0 && fd >= 0)
 		copy = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
-	if (copy >= 0) {
-		memset(info, 0, sizeof(*info));
-		ok = !ioctl(copy, MBUF_IOC_QUEUE_INFO, info);
-		close(copy);
-	}
 	if (pidfd >= 0)
 		close(pidfd);
-	return ok;
+	return copy;
+}
+
+/* Is it wrong that a worker sleeps in a call that waits at an endpoint? */
+static bool end_sleeper_wrong(int copy, bool offer, char *what, size_t len)
+{
+	struct mbuf_channel_info i = { 0 };
+	char text[200];
+
+	if (ioctl(copy, MBUF_IOC_CHANNEL_INFO, &i))
+		return false;
+	if (offer) {
+		if (!(i.state & MBUF_END_CLOSED))
+			return false;
+	} else if (i.waiters && !end_wrong(&i, text, sizeof(text))) {
+		return false;
+	}
+	snprintf(what, len,
+		 "lost wake-up: asleep at an endpoint: %u in line, state 0x%x, %u signals",
+		 i.waiters, i.state, i.signals);
+	return true;
+}
+
+/* Likewise in POLL_ALL, alone: then what is ready has to wake it. */
+static bool set_sleeper_wrong(int copy, char *what, size_t len)
+{
+	struct pollfd p = { .fd = copy, .events = POLLIN };
+
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLIN))
+		return false;
+	snprintf(what, len,
+		 "lost wake-up: asleep in POLL_ALL, but the session is ready");
+	return true;
+}
+
+/* What is known of a queue that a worker sleeps at; false if it is none. */
+static bool info_of(int copy, struct mbuf_queue_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	return copy >= 0 && !ioctl(copy, MBUF_IOC_QUEUE_INFO, info);
 }
 
 static bool has_threads(const struct program *p, unsigned int w)
@@ -583,8 +621,15 @@ static bool has_threads(const struct program *p, unsigned int w)
 static bool sleepers_wrong(const struct program *p, char *what, size_t len)
 {
 	struct mbuf_queue_info info[MAX_WORKERS];
-	unsigned int w, v, dir[MAX_WORKERS] = { 0 };
+	unsigned int w, v, dir[MAX_WORKERS] = { 0 }, sets = 0;
+	const struct result *res;
+	bool wrong = false;
 
+	for (w = 0; w < p->nr_workers; w++) {
+		int call = call_of(w);
+
+		sets += call >= 0 && shm->result[call].wait == WAIT_SET;
+	}
 	for (w = 0; w < p->nr_workers; w++) {
 		struct worker_state *ws = &shm->worker[w];
 		int call = call_of(w);
@@ -596,8 +641,25 @@ static bool sleepers_wrong(const struct program *p, char *what, size_t len)
 		if (call < 0 || ws->ended || has_threads(p, w) ||
 		    !shm->result[call].wait || task_state(ws->tid) != 'S')
 			continue;
-		if (info_of(ws->pid, shm->result[call].fd, &info[w]))
-			dir[w] = shm->result[call].wait;
+		res = &shm->result[call];
+		for (v = 0; v < res->nr_fds; v++) {
+			int copy = copy_fd(ws->pid, res->fds[v]);
+
+			if (copy < 0)
+				continue;
+			if (res->wait == WAIT_SET)
+				wrong = sets == 1 &&
+					set_sleeper_wrong(copy, what, len);
+			else if (info_of(copy, &info[w]))
+				dir[w] = res->wait;
+			else
+				wrong = end_sleeper_wrong(copy, res->wait ==
+							  WAIT_OFFER, what,
+							  len);
+			close(copy);
+			if (wrong)
+				return true;
+		}
 	}
 	for (w = 0; w < p->nr_workers; w++) {
 		struct mbuf_queue_info *i = &info[w];
@@ -1021,6 +1083,7 @@ enum outcome exec_program(const struct program *p, char *what, size_t len)
 	memset(shm->result, 0, sizeof(shm->result));
 	memset(shm->worker, 0, sizeof(shm->worker));
 	memset(shm->map, 0, sizeof(shm->map));
+	memset(shm->offers, 0, sizeof(shm->offers));
 	shm->cursor = 0;
 	shm->ready = 0;
 	shm->died = 0;

@@ -26,11 +26,13 @@ static const uint64_t len_vals[] = {
 #define BUF_ARG { .name = "buf", .type = A_PTR }
 
 static const struct arg_spec read_args[] = {
-	{ .name = "on", .type = A_FD, .kinds = K_RECV }, BUF_ARG, LEN_ARG,
+	{ .name = "on", .type = A_FD, .kinds = K_RECV | K_END },
+	BUF_ARG, LEN_ARG,
 };
 
 static const struct arg_spec write_args[] = {
-	{ .name = "on", .type = A_FD, .kinds = K_SEND }, BUF_ARG, LEN_ARG,
+	{ .name = "on", .type = A_FD, .kinds = K_SEND | K_END },
+	BUF_ARG, LEN_ARG,
 };
 
 static long op_read(struct ctx *c, const struct value *arg)
@@ -38,7 +40,7 @@ static long op_read(struct ctx *c, const struct value *arg)
 	int fd = slot_fd(arg[0].n);
 	long ret;
 
-	may_wait(c, arg[0].n, false);
+	may_wait(c, arg[0].n, WAIT_RECV);
 	ret = ret_of(syscall(SYS_read, fd, value_of(&arg[1]), arg[2].n));
 	if (ret > 0 && (uint64_t)ret > arg[2].n)
 		complain("read of %llu bytes returned %ld",
@@ -51,7 +53,7 @@ static long op_write(struct ctx *c, const struct value *arg)
 	int fd = slot_fd(arg[0].n);
 	long ret;
 
-	may_wait(c, arg[0].n, true);
+	may_wait(c, arg[0].n, WAIT_SEND);
 	ret = ret_of(syscall(SYS_write, fd, value_of(&arg[1]), arg[2].n));
 	if (ret >= 0 && (uint64_t)ret != arg[2].n)
 		complain("write of %llu bytes returned %ld",
@@ -60,12 +62,16 @@ static long op_write(struct ctx *c, const struct value *arg)
 }
 
 static const int read_errors[] = {
-	EBADF, EAGAIN, EINTR, EMSGSIZE, EBADMSG, EFAULT, EINVAL, ENOMEM, 0
+	EBADF, EAGAIN, EINTR, EMSGSIZE, EBADMSG, EFAULT, EINVAL, ENOMEM,
+	/* endpoints */
+	EBUSY, EPERM, ENOTCONN, ECONNREFUSED, 0
 };
 
 static const int write_errors[] = {
 	EBADF, EAGAIN, EINTR, EMSGSIZE, EPIPE, ENOBUFS, EDQUOT, EFAULT, EINVAL,
-	ENOMEM, 0
+	ENOMEM,
+	/* endpoints */
+	EPERM, ENOTCONN, ECONNREFUSED, 0
 };
 
 /* Vectors: @nr pieces of @len bytes, @step apart. */
@@ -84,8 +90,8 @@ enum { V_ON, V_BUF, V_LEN, V_NR, V_STEP, V_RWF };
 	[V_RWF] = { .name = "rwf", .type = A_FLAGS, VALS(rwf_vals),	\
 		    .rare = 30 }
 
-static const struct arg_spec readv_args[] = { VEC_ARGS(K_RECV) };
-static const struct arg_spec writev_args[] = { VEC_ARGS(K_SEND) };
+static const struct arg_spec readv_args[] = { VEC_ARGS(K_RECV | K_END) };
+static const struct arg_spec writev_args[] = { VEC_ARGS(K_SEND | K_END) };
 
 static long vec_call(struct ctx *c, const struct value *arg, bool send)
 {
@@ -99,7 +105,7 @@ static long vec_call(struct ctx *c, const struct value *arg, bool send)
 		iov[i].iov_base = (void *)(uintptr_t)(addr + i * arg[V_STEP].n);
 		iov[i].iov_len = arg[V_LEN].n;
 	}
-	may_wait(c, arg[V_ON].n, send);
+	may_wait(c, arg[V_ON].n, send ? WAIT_SEND : WAIT_RECV);
 	/* Position -1: the form without one, but with flags. */
 	ret = syscall(send ? SYS_pwritev2 : SYS_preadv2, slot_fd(arg[V_ON].n),
 		      iov, nr, -1L, -1L, arg[V_RWF].n);
@@ -151,6 +157,17 @@ static long splice_odd(int fd, bool in, size_t len)
 	return ret;
 }
 
+/* Some objects can be mapped: op_map() does that in earnest. */
+static bool may_be_mapped(int fd)
+{
+	char path[40], name[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, name, sizeof(name) - 1) > 0 &&
+	       !strstr(name, "mbuf-queue") && !strstr(name, "/dev/mbuf") &&
+	       !strstr(name, "mbuf-listener");
+}
+
 static long op_odd(struct ctx *c, const struct value *arg)
 {
 	int fd = slot_fd(arg[0].n);
@@ -171,7 +188,9 @@ static long op_odd(struct ctx *c, const struct value *arg)
 			   len % 2 ? MAP_SHARED : MAP_PRIVATE, fd, n & ~4095L);
 		if (map == MAP_FAILED)
 			return ret_of(-1);
-		complain("a descriptor of mbuf can be mapped");
+		if (!may_be_mapped(fd))
+			complain("a session, queue or listener can be mapped");
+		munmap(map, len);
 		return 0;
 	case 4:
 		return ret_of(ftruncate(fd, n));
@@ -241,7 +260,7 @@ static long op_dup2(struct ctx *c, const struct value *arg)
 
 static const struct arg_spec close_args[] = {
 	{ .name = "on", .type = A_FD, .kinds = K_MBUF | K_EPOLL | K_UFFD |
-					       K_URING },
+					       K_URING | K_MEMFD },
 };
 
 static long op_close(struct ctx *c, const struct value *arg)
@@ -332,11 +351,11 @@ static long op_pass(struct ctx *c, const struct value *arg)
 			      MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
-static const struct arg_spec take_args[] = {
-	{ .name = "out", .type = A_OUT, .kinds = K_QUEUE },
+static const struct arg_spec fetch_args[] = {
+	{ .name = "out", .type = A_OUT, .kinds = K_QUEUE | K_END },
 };
 
-static long op_take(struct ctx *c, const struct value *arg)
+static long op_fetch(struct ctx *c, const struct value *arg)
 {
 	int fd = -1;
 	char cbuf[CMSG_SPACE(sizeof(fd))] __attribute__((aligned(8)));
@@ -373,6 +392,6 @@ const struct op file_ops[] = {
 	OP(fcntl, 8, OP_SETUP, fcntl_args),
 	OP(fdinfo, 6, 0, fdinfo_args),
 	OP(pass, 10, 0, pass_args),
-	OP(take, 10, 0, take_args),
+	OP(fetch, 10, 0, fetch_args),
 	{ .name = NULL },
 };

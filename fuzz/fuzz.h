@@ -58,8 +58,14 @@ uint64_t now_ns(void);
 #define K_UFFD		0x10
 #define K_URING		0x20
 #define K_SAME		0x40	/* what the call's first argument is */
+#define K_END		0x80
+#define K_LISTENER	0x100
+#define K_ACCEPT	0x200
+#define K_REGION	0x400
+#define K_MEMFD		0x800
 #define K_QUEUE		(K_RECV | K_SEND)
-#define K_MBUF		(K_SESSION | K_QUEUE)
+#define K_MBUF		(K_SESSION | K_QUEUE | K_END | K_LISTENER | K_ACCEPT | \
+			 K_REGION)
 
 /* How a value is to be understood. */
 enum value_kind {
@@ -95,6 +101,8 @@ enum arg_type {
  * @names: A_NAME: what the values from 0 are called, ended by NULL
  * @max: otherwise a value is anything up to this
  * @rare: how often it is not the default, in percent; 0: always any
+ * @at: where in the struct of an ioctl it goes, or comes from if it is A_OUT
+ * @width: so many bytes; 0: nowhere by itself
  */
 struct arg_spec {
 	const char *name;
@@ -106,6 +114,8 @@ struct arg_spec {
 	const char *const *names;
 	uint64_t max;
 	unsigned int rare;
+	uint16_t at;
+	uint16_t width;
 };
 
 struct ctx;
@@ -118,6 +128,7 @@ struct ctx;
 #define OP_ERRORS	0x10	/* @errors lists all that may happen */
 #define OP_IOCTL	0x40	/* @errors are besides those of any ioctl */
 #define OP_ARMS		0x20	/* calls fail_arm() itself */
+#define OP_MAKES	0x80	/* a program may begin with it */
 
 /**
  * struct op - a kind of call
@@ -128,6 +139,9 @@ struct ctx;
  * @args: what they are
  * @run: does it. Returns what the system call returned, or -errno
  * @errors: OP_ERRORS: errno values that are documented, ended by 0
+ * @cmd: run_ioctl(): the command
+ * @fill: run_ioctl(): what fields of the struct cannot say; may be NULL
+ * @check: run_ioctl(): what is wrong with a result; may be NULL
  */
 struct op {
 	const char *name;
@@ -137,6 +151,10 @@ struct op {
 	const struct arg_spec *args;
 	long (*run)(struct ctx *c, const struct value *arg);
 	const int *errors;
+	uint32_t cmd;
+	void (*fill)(struct ctx *c, const struct value *arg, void *st);
+	void (*check)(struct ctx *c, const struct value *arg, const void *st,
+		      long ret);
 };
 
 /* For tables of operations. */
@@ -152,7 +170,37 @@ int op_find(const char *name);
 unsigned int op_count(void);
 
 /* Tables of operations, each ended by one without a name. */
-extern const struct op mbuf_ops[], file_ops[], event_ops[], task_ops[];
+extern const struct op mbuf_ops[], channel_ops[], file_ops[], event_ops[],
+			task_ops[];
+
+/*
+ * What all ioctls have in common, their first arguments:
+ *	on	the descriptor
+ *	target	the first field of each struct
+ *	size	of the struct as the command says; 0: as it is
+ *	tail	last byte of what is longer than the struct
+ *	at	where the struct is; 0: in memory where there is no doubt
+ *	compat	by way of the entry for 32-bit programs
+ *	resv	a word of 32 bits, from 1, whose lowest bit is changed: what
+ *		has to be zero, or anything else
+ */
+enum { IOCTL_ON, IOCTL_TARGET, IOCTL_SIZE, IOCTL_TAIL, IOCTL_AT, IOCTL_COMPAT,
+	IOCTL_RESV, IOCTL_NR };
+
+extern const uint64_t ioctl_sizes[48], ioctl_targets[2], bit_vals[2], true_vals[1];
+
+#define IOCTL_FIELDS(_kinds)						\
+	{ .name = "on", .type = A_FD, .kinds = (_kinds) },		\
+	{ .name = "target", .type = A_NUM, .rare = 1,			\
+	  VALS(ioctl_targets) },					\
+	{ .name = "size", .type = A_NUM, .rare = 3, VALS(ioctl_sizes) }, \
+	{ .name = "tail", .type = A_NUM, .rare = 8, VALS(bit_vals) },	\
+	{ .name = "at", .type = A_PTR, .rare = 5 },			\
+	{ .name = "compat", .type = A_NUM, .rare = 8, VALS(true_vals) }, \
+	{ .name = "resv", .type = A_NUM, .rare = 3, .max = 40 }
+
+/* Makes the call that the arguments with a place in its struct describe. */
+long run_ioctl(struct ctx *c, const struct value *arg);
 
 /**
  * struct call - one call of a program
@@ -231,13 +279,16 @@ extern bool gen_faults;
 /* Execution --------------------------------------------------------------- */
 
 enum { CALL_NOT_YET, CALL_RUNNING, CALL_DONE };
-enum { WAIT_NOT, WAIT_RECV, WAIT_SEND };
+/* Where a call may sleep: in a line of a queue, or at other objects. */
+enum { WAIT_NOT, WAIT_RECV, WAIT_SEND, WAIT_END, WAIT_SET, WAIT_OFFER };
+#define WAIT_MAX	4
 
 /**
  * struct result - what came of a call
  * @state: CALL_*
- * @wait: in which line of a queue it may be
- * @fd: of which
+ * @wait: where it may sleep, WAIT_*
+ * @nr_fds: at how many
+ * @fds: which
  * @err: errno, or 0
  * @ret: what was returned
  * @faulted: what was to fail did
@@ -246,7 +297,8 @@ enum { WAIT_NOT, WAIT_RECV, WAIT_SEND };
 struct result {
 	uint32_t state;
 	uint32_t wait;
-	int32_t fd;
+	uint32_t nr_fds;
+	int32_t fds[WAIT_MAX];
 	int32_t err;
 	int64_t ret;
 	uint32_t faulted;
@@ -284,6 +336,7 @@ struct worker_state {
  * @map: a bit for each feature that was seen in this program
  * @pcs: a bit for each address of the module that was ever reached
  * @pc_changed: there is a new bit in @pcs
+ * @offers: identities of offers, as calls name them
  */
 struct shared {
 	struct program prog;
@@ -299,6 +352,7 @@ struct shared {
 	uint64_t map[MAP_BITS / 64];
 	uint64_t pcs[PCS_MAX / 64];
 	uint32_t pc_changed;
+	uint64_t offers[4];
 };
 
 extern struct shared *shm;
@@ -306,6 +360,7 @@ extern struct shared *shm;
 /**
  * struct ctx - who makes calls
  * @worker: its number, or SETUP
+ * @op: what it does now
  * @fail: the n-th thing is to fail in this call; 0: none
  * @armed: so it is, at the moment
  * @fail_fd: its fail-nth, or -1
@@ -314,6 +369,7 @@ extern struct shared *shm;
  */
 struct ctx {
 	unsigned int worker;
+	const struct op *op;
 	unsigned int fail;
 	bool armed;
 	int fail_fd;
@@ -341,8 +397,8 @@ int mailbox(unsigned int worker, bool receiving);
 
 /* What a value means now. */
 uint64_t value_of(const struct value *v);
-/* The call may wait in line at the queue in a slot. */
-void may_wait(struct ctx *c, uint64_t slot, bool send);
+/* The call may sleep at the object in a slot; how: WAIT_*. */
+void may_wait(struct ctx *c, uint64_t slot, unsigned int how);
 /* From here on what is to fail in this call fails; until fail_disarm(). */
 void fail_arm(struct ctx *c);
 void fail_disarm(struct ctx *c);
@@ -359,6 +415,11 @@ long ret_of(long ret);
 struct mbuf_queue_info;
 /* mbuf_ops.c */
 bool info_wrong(const struct mbuf_queue_info *i, char *text, size_t len);
+long mbuf_ioctl(struct ctx *c, const struct value *arg, unsigned int nr,
+		void *st, size_t native);
+/* channel_ops.c */
+struct mbuf_channel_info;
+bool end_wrong(const struct mbuf_channel_info *i, char *text, size_t len);
 
 /* cover.c */
 bool cover_init(void);

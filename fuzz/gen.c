@@ -274,18 +274,19 @@ static void wait_fix(struct rng *r, const struct op *op, struct call *call)
 
 /* Calls ------------------------------------------------------------------- */
 
-static unsigned int op_draw(struct rng *r, bool setup)
+/* One that has any of these flags, or just any if there are none. */
+static unsigned int op_draw(struct rng *r, unsigned int flags)
 {
 	unsigned int i, total = 0, at;
 
 	for (i = 0; i < op_count(); i++)
-		if (!setup || op_get(i)->flags & OP_SETUP)
+		if (!flags || op_get(i)->flags & flags)
 			total += op_get(i)->weight;
 	at = rng_below(r, total);
 	for (i = 0; i < op_count(); i++) {
 		const struct op *op = op_get(i);
 
-		if (setup && !(op->flags & OP_SETUP))
+		if (flags && !(op->flags & flags))
 			continue;
 		if (at < op->weight)
 			return i;
@@ -342,7 +343,7 @@ static void call_insert(struct rng *r, struct program *p, unsigned int at,
 		worker = rng_below(r, p->nr_workers);
 	slots_foretell(p, at, worker, kind);
 	for (tries = 5; op_nr < 0; tries--) {
-		unsigned int nr = op_draw(r, setup);
+		unsigned int nr = op_draw(r, setup ? OP_SETUP : 0);
 
 		/* Calls that have nothing to work on are dull. */
 		if (!tries || op_fits(op_get(nr), kind))
@@ -404,18 +405,20 @@ static void roles_draw(struct rng *r, struct program *p)
 
 	slots_foretell(p, p->nr, SETUP, kind);
 	for (i = 0; i < p->nr_workers; i++) {
-		unsigned int role = rng_below(r, 4);
+		unsigned int role = rng_below(r, 4), side = role;
 		uint64_t *drop = &p->worker[i].arg[WORKER_DROP].n;
 
 		for (j = 0; role < 2 && j < NR_SLOTS; j++)
-			if (kind[j] == (role ? K_RECV : K_SEND))
+			if (kind[j] == (role ? K_RECV : K_SEND) ||
+			    /* of two endpoints, one */
+			    (kind[j] == K_END && side++ % 2))
 				*drop |= 1ULL << j;
 	}
 }
 
 void prog_generate(struct rng *r, struct program *p)
 {
-	int open = op_find("session_open"), create = op_find("queue_create");
+	int open = op_find("session_open");
 	unsigned int i, n;
 
 	memset(p, 0, sizeof(*p));
@@ -427,7 +430,7 @@ void prog_generate(struct rng *r, struct program *p)
 		line_draw(r, p, &worker_op, &p->worker[i]);
 	call_insert(r, p, 0, true, open);
 	for (n = 1 + rng_percent(r, 30); n--; )
-		call_insert(r, p, p->nr, true, create);
+		call_insert(r, p, p->nr, true, op_draw(r, OP_MAKES));
 	while (rng_percent(r, 25))
 		call_insert(r, p, p->nr, true, -1);
 	roles_draw(r, p);

@@ -34,25 +34,24 @@ static long do_ioctl(int fd, unsigned int cmd, uint64_t ptr, bool compat)
 	return ret_of(syscall(SYS_ioctl, fd, cmd, ptr));
 }
 
-/*
- * What all ioctls have in common:
- *	on	the descriptor
- *	target	the first field of each struct
- *	size	of the struct as the command says; 0: as it is
- *	tail	last byte of what is longer than the struct
- *	at	where the struct is; 0: in memory where there is no doubt
- *	compat	by way of the entry for 32-bit programs
- */
-enum { I_ON, I_TARGET, I_SIZE, I_TAIL, I_AT, I_COMPAT, I_NR };
+/* The first arguments, as of all ioctls; but @resv has a meaning of its own. */
+enum { I_ON = IOCTL_ON, I_TARGET = IOCTL_TARGET, I_SIZE = IOCTL_SIZE,
+	I_TAIL = IOCTL_TAIL, I_AT = IOCTL_AT, I_COMPAT = IOCTL_COMPAT, I_NR };
 
-static const uint64_t size_vals[] = {
-	8, 16, 32, 39, 40, 47, 48, 49, 56, 63, 64, 65, 71, 72, 73, 80, 87, 88,
-	89, 96, 111, 112, 113, 120, 128, 256, 4096, 16383,
+const uint64_t ioctl_sizes[48] = {
+	8, 16, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 65, 68, 71, 72, 73,
+	76, 79, 80, 84, 87, 88, 89, 92, 95, 96, 97, 100, 104, 108, 111, 112,
+	113, 119, 120, 121, 124, 128, 136, 144, 152, 168, 200, 256, 4096, 16383,
 };
 
-static const uint64_t target_vals[] = { 1, 0xffffffffffffffff };
-static const uint64_t tail_vals[] = { 0, 1 };
-static const uint64_t bool_vals[] = { 1 };
+const uint64_t ioctl_targets[2] = { 1, 0xffffffffffffffff };
+const uint64_t bit_vals[2] = { 0, 1 };
+const uint64_t true_vals[1] = { 1 };
+
+#define size_vals	ioctl_sizes
+#define target_vals	ioctl_targets
+#define tail_vals	bit_vals
+#define bool_vals	true_vals
 
 #define IOCTL_ARGS(_kinds)						\
 	[I_ON] = { .name = "on", .type = A_FD, .kinds = (_kinds) },	\
@@ -66,8 +65,8 @@ static const uint64_t bool_vals[] = { 1 };
 	[I_COMPAT] = { .name = "compat", .type = A_NUM, .rare = 10,	\
 		       VALS(bool_vals) }
 
-static long mbuf_ioctl(struct ctx *c, const struct value *arg, unsigned int nr,
-		       void *st, size_t native)
+long mbuf_ioctl(struct ctx *c, const struct value *arg, unsigned int nr,
+		void *st, size_t native)
 {
 	size_t size = arg[I_SIZE].n & _IOC_SIZEMASK;
 	uint64_t at = value_of(&arg[I_AT]);
@@ -96,6 +95,71 @@ static long mbuf_ioctl(struct ctx *c, const struct value *arg, unsigned int nr,
 	if (at)
 		mem_read(buf, at, native);
 	memcpy(st, buf, native);
+	return ret;
+}
+
+/* What a call that is timed says about when it has to end. */
+static void ends_as_told(struct ctx *c, const struct value *arg)
+{
+	const struct value *mode = NULL, *at = NULL;
+	unsigned int i;
+
+	for (i = 0; i < c->op->nr_args; i++) {
+		if (!strcmp(c->op->args[i].name, "mode"))
+			mode = &arg[i];
+		else if (c->op->args[i].type == A_TIME)
+			at = &arg[i];
+	}
+	if (!mode || !at)
+		return;
+	if (mode->n == MBUF_WAIT_NOW)
+		ends_within(c, 0);
+	else if (mode->n == MBUF_WAIT_UNTIL && at->kind == V_SOON)
+		ends_within(c, at->n * NS_PER_US);
+}
+
+long run_ioctl(struct ctx *c, const struct value *arg)
+{
+	const struct op *op = c->op;
+	size_t native = _IOC_SIZE(op->cmd);
+	uint64_t st[64] = { 0 }, word;
+	uint8_t *bytes = (uint8_t *)st;
+	unsigned int i;
+	int32_t fd;
+	long ret;
+
+	for (i = 0; i < op->nr_args; i++) {
+		const struct arg_spec *s = &op->args[i];
+
+		if (!s->width || s->type == A_OUT)
+			continue;
+		word = s->type == A_FD ? (uint32_t)slot_fd(arg[i].n) :
+					 value_of(&arg[i]);
+		memcpy(bytes + s->at, &word, s->width);
+	}
+	if (op->flags & OP_TIMED)
+		ends_as_told(c, arg);
+	if (op->fill)
+		op->fill(c, arg, st);
+	if (arg[IOCTL_RESV].n && arg[IOCTL_RESV].n <= native / 4) {
+		bytes[(arg[IOCTL_RESV].n - 1) * 4] ^= 1;
+		/* It may have been what says how long. */
+		c->res->ends_by = 0;
+	}
+	ret = mbuf_ioctl(c, arg, _IOC_NR(op->cmd), st, native);
+	for (i = 0; ret >= 0 && i < op->nr_args; i++) {
+		const struct arg_spec *s = &op->args[i];
+
+		if (s->type != A_OUT || !s->width)
+			continue;
+		memcpy(&fd, bytes + s->at, sizeof(fd));
+		if (fd >= 0)
+			slot_set(arg[i].n, fd);
+	}
+	/* What is where others may write need not be what was told. */
+	if (op->check && !arg[IOCTL_AT].n && !arg[IOCTL_RESV].n &&
+	    !arg[IOCTL_SIZE].n)
+		op->check(c, arg, st, ret);
 	return ret;
 }
 
@@ -262,7 +326,7 @@ static long xfer(struct ctx *c, const struct value *arg, bool send,
 			 .flags = arg[X_MSG_FLAGS].n, .prio = arg[X_PRIO].n },
 	};
 	wait_fill(c, &x->wait, &arg[X_MODE], &arg[X_TIME], &arg[X_CLOCK]);
-	may_wait(c, arg[I_ON].n, send);
+	may_wait(c, arg[I_ON].n, send ? WAIT_SEND : WAIT_RECV);
 	return mbuf_ioctl(c, arg, send ? _IOC_NR(MBUF_IOC_SEND) :
 			  _IOC_NR(MBUF_IOC_RECV), x, sizeof(*x));
 }
@@ -406,7 +470,7 @@ static long batch(struct ctx *c, const struct value *arg, bool send)
 
 	elements_write(c, arg);
 	wait_fill(c, &b.wait, &arg[B_MODE], &arg[B_TIME], &arg[B_CLOCK]);
-	may_wait(c, arg[I_ON].n, send);
+	may_wait(c, arg[I_ON].n, send ? WAIT_SEND : WAIT_RECV);
 	ret = mbuf_ioctl(c, arg, send ? _IOC_NR(MBUF_IOC_SEND_BATCH) :
 			 _IOC_NR(MBUF_IOC_RECV_BATCH), &b, sizeof(b));
 	if (!ret || ret > (long)(uint32_t)arg[B_NR].n)
@@ -563,7 +627,7 @@ const struct op mbuf_ops[] = {
 	   .errors = open_errors),
 	OP(query, 3, OP_SETUP | OP_IOCTL_ALL, query_args,
 	   .errors = no_errors),
-	OP(queue_create, 12, OP_SETUP | OP_IOCTL_ALL, queue_create_args,
+	OP(queue_create, 12, OP_SETUP | OP_MAKES | OP_IOCTL_ALL, queue_create_args,
 	   .errors = create_errors),
 	OP(send, 60, OP_TIMED | OP_IOCTL_ALL, send_args,
 	   .errors = send_errors),
