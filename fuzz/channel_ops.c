@@ -43,8 +43,9 @@ static const uint64_t mode_vals[] = { 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2 };
 
 /* Follow IOCTL_FIELDS wherever there is a struct mbuf_wait. */
 #define WAIT_FIELDS(_struct)						\
-	{ .name = "mode", .type = A_NAME, .names = mode_names,		\
-	  VALS(mode_vals), FIELD(_struct, wait.mode) },			\
+	[IOCTL_NR] = { .name = "mode", .type = A_NAME,			\
+		       .names = mode_names, VALS(mode_vals),		\
+		       FIELD(_struct, wait.mode) },			\
 	{ .name = "time", .type = A_TIME, .rare = 1,			\
 	  FIELD(_struct, wait.deadline) },				\
 	NUM("clock", _struct, wait.clock, .rare = 1, VALS(one_vals))
@@ -56,15 +57,16 @@ static const uint64_t end_flags[] = {
 	MBUF_END_MAP, MBUF_END_MAP, MBUF_END_THREAD,
 };
 
-#define END_FIELDS(_struct, _end, _out, _flags, _cookie)		\
-	OUT(_out, _struct, _end.ref.fd, K_END),				\
+/* From argument @_at on. */
+#define END_FIELDS(_at, _struct, _end, _out, _flags, _cookie)		\
+	[_at] = OUT(_out, _struct, _end.ref.fd, K_END),			\
 	FLAGS(_flags, _struct, _end.flags, end_flags, .max = 15),	\
 	NUM(_cookie, _struct, _end.cookie, .rare = 30, VALS(cookie_vals))
 
 static const struct arg_spec channel_create_args[] = {
 	IOCTL_FIELDS(K_SESSION),
-	END_FIELDS(mbuf_channel_create, end[0], "a", "a_flags", "a_cookie"),
-	END_FIELDS(mbuf_channel_create, end[1], "b", "b_flags", "b_cookie"),
+	END_FIELDS(IOCTL_NR, mbuf_channel_create, end[0], "a", "a_flags", "a_cookie"),
+	END_FIELDS(IOCTL_NR + 3, mbuf_channel_create, end[1], "b", "b_flags", "b_cookie"),
 	NUM("flags", mbuf_channel_create, flags, .rare = 1, VALS(one_vals)),
 };
 
@@ -465,7 +467,7 @@ static const struct arg_spec connect_args[] = {
 	{ .name = "text", .type = A_NUM, VALS(text_vals) },
 	FLAGS("flags", mbuf_connect, flags, connect_flags, .max = 7),
 	NUM("uid", mbuf_connect, uid, .rare = 15, VALS(uid_vals)),
-	END_FIELDS(mbuf_connect, end, "end", "end_flags", "cookie"),
+	END_FIELDS(C_END, mbuf_connect, end, "end", "end_flags", "cookie"),
 	/* with the flag, all bytes of it */
 	{ .name = "data", .type = A_NUM, .max = 255, .rare = 30 },
 };
@@ -490,7 +492,7 @@ static const struct arg_spec accept_args[] = {
 	IOCTL_FIELDS(K_LISTENER | K_ACCEPT),
 	WAIT_FIELDS(mbuf_accept),
 	FLAGS("flags", mbuf_accept, flags, accept_flags, .max = 1),
-	END_FIELDS(mbuf_accept, end, "end", "end_flags", "cookie"),
+	END_FIELDS(IOCTL_NR + 4, mbuf_accept, end, "end", "end_flags", "cookie"),
 };
 
 static const int accept_errors[] = {
@@ -529,8 +531,9 @@ static void id_fill(const struct value *id, __u64 *field)
 
 enum { O_MIN = IOCTL_NR, O_WANTED, O_MAX, O_RIGHTS, O_OPTIONS, O_MEMORY, O_AS };
 
-#define SIZE_FIELDS(_struct, _rare)					\
-	NUM("min", _struct, min, VALS(size_vals), .rare = (_rare)),	\
+/* From argument @_at on. */
+#define SIZE_FIELDS(_at, _struct, _rare)				\
+	[_at] = NUM("min", _struct, min, VALS(size_vals), .rare = (_rare)), \
 	NUM("wanted", _struct, wanted, VALS(size_vals), .rare = (_rare)), \
 	NUM("max", _struct, max, VALS(size_vals), .rare = (_rare)),	\
 	FLAGS("rights", _struct, rights, rights_vals, .rare = (_rare),	\
@@ -540,7 +543,7 @@ enum { O_MIN = IOCTL_NR, O_WANTED, O_MAX, O_RIGHTS, O_OPTIONS, O_MEMORY, O_AS };
 
 static const struct arg_spec offer_args[] = {
 	IOCTL_FIELDS(K_END),
-	SIZE_FIELDS(mbuf_offer, 0),
+	SIZE_FIELDS(O_MIN, mbuf_offer, 0),
 	/* only with the option */
 	{ .name = "memory", .type = A_FD, .kinds = K_MEMFD },
 	{ .name = "as", .type = A_NUM, VALS(id_vals) },
@@ -654,14 +657,14 @@ static const int take_errors[] = {
 static const struct arg_spec counter_args[] = {
 	IOCTL_FIELDS(K_END),
 	{ .name = "id", .type = A_NUM, VALS(id_vals) },
-	SIZE_FIELDS(mbuf_counter, 0),
+	SIZE_FIELDS(T_ID + 1, mbuf_counter, 0),
 	NUM("reason", mbuf_counter, reason, .max = 5, .rare = 30),
 };
 
 static const struct arg_spec reject_args[] = {
 	IOCTL_FIELDS(K_END),
 	{ .name = "id", .type = A_NUM, VALS(id_vals) },
-	SIZE_FIELDS(mbuf_counter, 1),
+	SIZE_FIELDS(T_ID + 1, mbuf_counter, 1),
 	NUM("reason", mbuf_counter, reason, .max = 5, .rare = 30),
 };
 
@@ -710,7 +713,8 @@ static void answer_check(struct ctx *c, const struct value *arg, const void *st,
 		return;
 	if (a->outcome < MBUF_OUTCOME_TAKEN ||
 	    a->outcome > MBUF_OUTCOME_REJECTED ||
-	    (a->outcome == MBUF_OUTCOME_TAKEN) != (a->region.fd >= 0))
+	    (a->outcome == MBUF_OUTCOME_TAKEN && a->region.fd < 0) ||
+	    (a->outcome != MBUF_OUTCOME_TAKEN && a->region.fd >= 0))
 		complain("ANSWER: outcome %u, region %d", a->outcome,
 			 a->region.fd);
 	feature(mix(14ULL << 60 | a->outcome));

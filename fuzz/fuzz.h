@@ -190,7 +190,7 @@ enum { IOCTL_ON, IOCTL_TARGET, IOCTL_SIZE, IOCTL_TAIL, IOCTL_AT, IOCTL_COMPAT,
 extern const uint64_t ioctl_sizes[48], ioctl_targets[2], bit_vals[2], true_vals[1];
 
 #define IOCTL_FIELDS(_kinds)						\
-	{ .name = "on", .type = A_FD, .kinds = (_kinds) },		\
+	[IOCTL_ON] = { .name = "on", .type = A_FD, .kinds = (_kinds) },	\
 	{ .name = "target", .type = A_NUM, .rare = 1,			\
 	  VALS(ioctl_targets) },					\
 	{ .name = "size", .type = A_NUM, .rare = 3, VALS(ioctl_sizes) }, \
