@@ -5,7 +5,7 @@
  * are called directly, without the library.
  */
 #include <sys/resource.h>
-#include "util.h"
+#include "channel.h"
 
 /*
  * Layout. These are promises to programs that exist already.
@@ -39,6 +39,10 @@ LAYOUT(mbuf_query, resv, 36);
 LAYOUT(mbuf_query, objects, 40);
 LAYOUT(mbuf_query, memory, 56);
 LAYOUT(mbuf_query, inflight, 72);
+LAYOUT(mbuf_query, name_max, 88);
+LAYOUT(mbuf_query, wait_any_max, 92);
+LAYOUT(mbuf_query, backlog_max, 96);
+LAYOUT(mbuf_query, acl_max, 100);
 
 SIZE(mbuf_queue_create, 64);
 LAYOUT(mbuf_queue_create, target, 0);
@@ -88,6 +92,150 @@ LAYOUT(mbuf_batch, stride, 36);
 LAYOUT(mbuf_batch, min, 40);
 LAYOUT(mbuf_batch, flags, 44);
 
+SIZE(mbuf_end, 40);
+LAYOUT(mbuf_end, ref, 0);
+LAYOUT(mbuf_end, cookie, 16);
+LAYOUT(mbuf_end, id, 24);
+LAYOUT(mbuf_end, flags, 32);
+LAYOUT(mbuf_end, resv, 36);
+
+SIZE(mbuf_channel_create, 96);
+LAYOUT(mbuf_channel_create, flags, 8);
+LAYOUT(mbuf_channel_create, resv, 12);
+LAYOUT(mbuf_channel_create, end, 16);
+
+SIZE(mbuf_exchange, 88);
+LAYOUT(mbuf_exchange, wait, 8);
+LAYOUT(mbuf_exchange, steps, 24);
+LAYOUT(mbuf_exchange, done, 28);
+LAYOUT(mbuf_exchange, state, 32);
+LAYOUT(mbuf_exchange, resv, 36);
+LAYOUT(mbuf_exchange, signals, 40);
+LAYOUT(mbuf_exchange, seq, 48);
+LAYOUT(mbuf_exchange, data, 56);
+
+SIZE(mbuf_slot_map, 64);
+LAYOUT(mbuf_slot_map, version, 0);
+LAYOUT(mbuf_slot_map, state, 4);
+LAYOUT(mbuf_slot_map, seq, 8);
+LAYOUT(mbuf_slot_map, signals, 16);
+LAYOUT(mbuf_slot_map, resv, 24);
+LAYOUT(mbuf_slot_map, data, 32);
+
+SIZE(mbuf_peer, 24);
+LAYOUT(mbuf_peer, pid, 0);
+LAYOUT(mbuf_peer, uid, 4);
+LAYOUT(mbuf_peer, gid, 8);
+LAYOUT(mbuf_peer, flags, 12);
+LAYOUT(mbuf_peer, start, 16);
+
+SIZE(mbuf_channel_info, 88);
+LAYOUT(mbuf_channel_info, id, 8);
+LAYOUT(mbuf_channel_info, peer_id, 16);
+LAYOUT(mbuf_channel_info, flags, 24);
+LAYOUT(mbuf_channel_info, state, 28);
+LAYOUT(mbuf_channel_info, seq, 32);
+LAYOUT(mbuf_channel_info, peer_seq, 40);
+LAYOUT(mbuf_channel_info, signals, 48);
+LAYOUT(mbuf_channel_info, peer_signals, 52);
+LAYOUT(mbuf_channel_info, waiters, 56);
+LAYOUT(mbuf_channel_info, peer, 64);
+
+SIZE(mbuf_approve, 16);
+LAYOUT(mbuf_approve, verdict, 8);
+LAYOUT(mbuf_approve, resv, 12);
+
+SIZE(mbuf_attach, 40);
+LAYOUT(mbuf_attach, ref, 8);
+LAYOUT(mbuf_attach, cookie, 24);
+LAYOUT(mbuf_attach, flags, 32);
+LAYOUT(mbuf_attach, resv, 36);
+
+SIZE(mbuf_event, 16);
+LAYOUT(mbuf_event, cookie, 0);
+LAYOUT(mbuf_event, events, 8);
+LAYOUT(mbuf_event, resv, 12);
+
+SIZE(mbuf_poll_all, 48);
+LAYOUT(mbuf_poll_all, wait, 8);
+LAYOUT(mbuf_poll_all, events, 24);
+LAYOUT(mbuf_poll_all, nr, 32);
+LAYOUT(mbuf_poll_all, stride, 36);
+LAYOUT(mbuf_poll_all, flags, 40);
+LAYOUT(mbuf_poll_all, resv, 44);
+
+SIZE(mbuf_wait_any, 104);
+LAYOUT(mbuf_wait_any, wait, 8);
+LAYOUT(mbuf_wait_any, ends, 24);
+LAYOUT(mbuf_wait_any, nr, 32);
+LAYOUT(mbuf_wait_any, stride, 36);
+LAYOUT(mbuf_wait_any, flags, 40);
+LAYOUT(mbuf_wait_any, index, 44);
+LAYOUT(mbuf_wait_any, state, 48);
+LAYOUT(mbuf_wait_any, resv, 52);
+LAYOUT(mbuf_wait_any, signals, 56);
+LAYOUT(mbuf_wait_any, seq, 64);
+LAYOUT(mbuf_wait_any, data, 72);
+
+SIZE(mbuf_listen, 72);
+LAYOUT(mbuf_listen, name, 8);
+LAYOUT(mbuf_listen, name_len, 16);
+LAYOUT(mbuf_listen, flags, 20);
+LAYOUT(mbuf_listen, mode, 24);
+LAYOUT(mbuf_listen, backlog, 28);
+LAYOUT(mbuf_listen, uid, 32);
+LAYOUT(mbuf_listen, gid, 36);
+LAYOUT(mbuf_listen, cookie, 40);
+LAYOUT(mbuf_listen, listener, 48);
+LAYOUT(mbuf_listen, id, 64);
+
+SIZE(mbuf_listener_set, 32);
+LAYOUT(mbuf_listener_set, flags, 8);
+LAYOUT(mbuf_listener_set, mode, 12);
+LAYOUT(mbuf_listener_set, backlog, 16);
+LAYOUT(mbuf_listener_set, uid, 20);
+LAYOUT(mbuf_listener_set, gid, 24);
+LAYOUT(mbuf_listener_set, resv, 28);
+
+SIZE(mbuf_listener_acl, 16);
+LAYOUT(mbuf_listener_acl, uid, 8);
+LAYOUT(mbuf_listener_acl, op, 12);
+
+SIZE(mbuf_listener_info, 104);
+LAYOUT(mbuf_listener_info, id, 8);
+LAYOUT(mbuf_listener_info, listener_id, 16);
+LAYOUT(mbuf_listener_info, name, 24);
+LAYOUT(mbuf_listener_info, name_len, 32);
+LAYOUT(mbuf_listener_info, mode, 36);
+LAYOUT(mbuf_listener_info, backlog, 48);
+LAYOUT(mbuf_listener_info, resv, 68);
+LAYOUT(mbuf_listener_info, accepted, 72);
+LAYOUT(mbuf_listener_info, withdrawn, 96);
+
+SIZE(mbuf_accept_queue, 48);
+LAYOUT(mbuf_accept_queue, backlog, 8);
+LAYOUT(mbuf_accept_queue, flags, 12);
+LAYOUT(mbuf_accept_queue, cookie, 16);
+LAYOUT(mbuf_accept_queue, queue, 24);
+LAYOUT(mbuf_accept_queue, id, 40);
+
+SIZE(mbuf_connect, 120);
+LAYOUT(mbuf_connect, wait, 8);
+LAYOUT(mbuf_connect, name, 24);
+LAYOUT(mbuf_connect, name_len, 32);
+LAYOUT(mbuf_connect, flags, 36);
+LAYOUT(mbuf_connect, uid, 40);
+LAYOUT(mbuf_connect, resv, 44);
+LAYOUT(mbuf_connect, end, 48);
+LAYOUT(mbuf_connect, data, 88);
+
+SIZE(mbuf_accept, 96);
+LAYOUT(mbuf_accept, wait, 8);
+LAYOUT(mbuf_accept, flags, 24);
+LAYOUT(mbuf_accept, resv, 28);
+LAYOUT(mbuf_accept, end, 32);
+LAYOUT(mbuf_accept, peer, 72);
+
 _Static_assert(MBUF_IOC_QUERY == 0xc068d600, "QUERY");
 _Static_assert(MBUF_IOC_QUEUE_CREATE == 0xc040d601, "QUEUE_CREATE");
 _Static_assert(MBUF_IOC_SEND == 0xc048d610, "SEND");
@@ -95,6 +243,32 @@ _Static_assert(MBUF_IOC_RECV == 0xc048d611, "RECV");
 _Static_assert(MBUF_IOC_SEND_BATCH == 0xc030d612, "SEND_BATCH");
 _Static_assert(MBUF_IOC_RECV_BATCH == 0xc030d613, "RECV_BATCH");
 _Static_assert(MBUF_IOC_QUEUE_INFO == 0xc070d614, "QUEUE_INFO");
+_Static_assert(MBUF_IOC_CHANNEL_CREATE == 0xc060d602, "CHANNEL_CREATE");
+_Static_assert(MBUF_IOC_LISTEN == 0xc048d603, "LISTEN");
+_Static_assert(MBUF_IOC_CONNECT == 0xc078d604, "CONNECT");
+_Static_assert(MBUF_IOC_ATTACH == 0xc028d605, "ATTACH");
+_Static_assert(MBUF_IOC_DETACH == 0xc028d606, "DETACH");
+_Static_assert(MBUF_IOC_POLL_ALL == 0xc030d607, "POLL_ALL");
+_Static_assert(MBUF_IOC_WAIT_ANY == 0xc068d608, "WAIT_ANY");
+_Static_assert(MBUF_IOC_EXCHANGE == 0xc058d620, "EXCHANGE");
+_Static_assert(MBUF_IOC_APPROVE == 0xc010d621, "APPROVE");
+_Static_assert(MBUF_IOC_CHANNEL_INFO == 0xc058d622, "CHANNEL_INFO");
+_Static_assert(MBUF_IOC_ACCEPT == 0xc060d630, "ACCEPT");
+_Static_assert(MBUF_IOC_ACCEPT_QUEUE == 0xc030d631, "ACCEPT_QUEUE");
+_Static_assert(MBUF_IOC_LISTENER_SET == 0xc020d632, "LISTENER_SET");
+_Static_assert(MBUF_IOC_LISTENER_ACL == 0xc010d633, "LISTENER_ACL");
+_Static_assert(MBUF_IOC_LISTENER_INFO == 0xc068d634, "LISTENER_INFO");
+
+/* Flags and the like are part of the interface, too. */
+_Static_assert(MBUF_END_NONBLOCK == 1 && MBUF_END_DETACHED == 2 &&
+	       MBUF_END_MAP == 4 && MBUF_END_THREAD == 8, "MBUF_END_*");
+_Static_assert(MBUF_END_CLOSED == 1 && MBUF_END_PENDING == 2 &&
+	       MBUF_END_ASKING == 4 && MBUF_END_REFUSED == 8 &&
+	       MBUF_END_DEAD == 16, "MBUF_END_*");
+_Static_assert(MBUF_STEP_WRITE == 1 && MBUF_STEP_SIGNAL == 2 &&
+	       MBUF_STEP_WAIT == 4 && MBUF_STEP_READ == 8, "MBUF_STEP_*");
+_Static_assert(MBUF_EVENT_IN == POLLIN && MBUF_EVENT_OUT == POLLOUT &&
+	       MBUF_EVENT_HUP == POLLHUP, "MBUF_EVENT_*");
 
 /* The largest struct that a command number can stand for. */
 #define ARG_MAX_SIZE	((1u << _IOC_SIZEBITS) - 1)
@@ -103,20 +277,82 @@ _Static_assert(MBUF_IOC_QUEUE_INFO == 0xc070d614, "QUEUE_INFO");
 #define RESIZED(cmd, size) \
 	_IOC(_IOC_DIR(cmd), _IOC_TYPE(cmd), _IOC_NR(cmd), size)
 
-enum call_nr { QUERY, CREATE, SEND, RECV, SEND_BATCH, RECV_BATCH, INFO, NR_CMDS };
+enum call_nr {
+	/* On a queue or session. */
+	QUERY, CREATE, SEND, RECV, SEND_BATCH, RECV_BATCH, INFO,
+	/* Channels and sets. */
+	CHANNEL_CREATE, ATTACH, DETACH, POLL_SET, ANY, EXCHANGE,
+	CHANNEL_INFO,
+	/* Listeners. */
+	LISTEN, CONNECT, ACCEPT, APPROVE, ACCEPT_QUEUE, LISTENER_SET,
+	LISTENER_ACL, LISTENER_INFO,
+	NR_CMDS
+};
+
+/* What a command is for. */
+#define ON_SESSION	0x01
+#define ON_RECV		0x02
+#define ON_SEND		0x04
+#define ON_CHANNEL	0x08
+#define ON_LISTENER	0x10
+#define ON_ACCEPT_QUEUE	0x20
+#define NR_KINDS	6
+
+/* What the argument is for. */
+#define ARG_IN		0	/* is not written */
+#define ARG_OUT		1
+#define ARG_SENT	2	/* that it cannot be written is no failure */
+#define ARG_DONE	3	/* a failure, but something was done */
 
 static const struct {
 	const char *name;
 	unsigned long cmd;
+	uint64_t feature;
+	unsigned int min;	/* size of the first version */
+	unsigned int on;
+	int arg;
 } cmds[NR_CMDS] = {
-	[QUERY] = { "QUERY", MBUF_IOC_QUERY },
-	[CREATE] = { "QUEUE_CREATE", MBUF_IOC_QUEUE_CREATE },
-	[SEND] = { "SEND", MBUF_IOC_SEND },
-	[RECV] = { "RECV", MBUF_IOC_RECV },
-	[SEND_BATCH] = { "SEND_BATCH", MBUF_IOC_SEND_BATCH },
-	[RECV_BATCH] = { "RECV_BATCH", MBUF_IOC_RECV_BATCH },
-	[INFO] = { "QUEUE_INFO", MBUF_IOC_QUEUE_INFO },
+#define CMD(name, ioc, feature, min, on, arg) \
+	[name] = { #ioc, MBUF_IOC_##ioc, MBUF_FEATURE_##feature, min, on, arg }
+	CMD(QUERY, QUERY, QUEUE, 88, ON_SESSION, ARG_OUT),
+	CMD(CREATE, QUEUE_CREATE, QUEUE, 64, ON_SESSION, ARG_OUT),
+	CMD(SEND, SEND, QUEUE, 72, ON_SEND, ARG_SENT),
+	CMD(RECV, RECV, QUEUE, 72, ON_RECV, ARG_OUT),
+	CMD(SEND_BATCH, SEND_BATCH, QUEUE, 48, ON_SEND, ARG_SENT),
+	CMD(RECV_BATCH, RECV_BATCH, QUEUE, 48, ON_RECV, ARG_OUT),
+	CMD(INFO, QUEUE_INFO, QUEUE, 112, ON_RECV | ON_SEND, ARG_OUT),
+	CMD(CHANNEL_CREATE, CHANNEL_CREATE, CHANNEL, 96, ON_SESSION, ARG_OUT),
+	CMD(ATTACH, ATTACH, CHANNEL, 40, ON_SESSION, ARG_IN),
+	CMD(DETACH, DETACH, CHANNEL, 40, ON_SESSION, ARG_IN),
+	CMD(POLL_SET, POLL_ALL, CHANNEL, 48, ON_SESSION, ARG_OUT),
+	CMD(ANY, WAIT_ANY, CHANNEL, 104, ON_SESSION, ARG_OUT),
+	CMD(EXCHANGE, EXCHANGE, CHANNEL, 88, ON_CHANNEL, ARG_DONE),
+	CMD(CHANNEL_INFO, CHANNEL_INFO, CHANNEL, 88, ON_CHANNEL, ARG_OUT),
+	CMD(LISTEN, LISTEN, LISTENER, 72, ON_SESSION, ARG_OUT),
+	CMD(CONNECT, CONNECT, LISTENER, 120, ON_SESSION, ARG_DONE),
+	CMD(ACCEPT, ACCEPT, LISTENER, 96, ON_LISTENER | ON_ACCEPT_QUEUE,
+	    ARG_OUT),
+	CMD(APPROVE, APPROVE, LISTENER, 16, ON_CHANNEL, ARG_IN),
+	CMD(ACCEPT_QUEUE, ACCEPT_QUEUE, LISTENER, 48, ON_LISTENER, ARG_OUT),
+	CMD(LISTENER_SET, LISTENER_SET, LISTENER, 32, ON_LISTENER, ARG_IN),
+	CMD(LISTENER_ACL, LISTENER_ACL, LISTENER, 16, ON_LISTENER, ARG_IN),
+	CMD(LISTENER_INFO, LISTENER_INFO, LISTENER, 104,
+	    ON_LISTENER | ON_ACCEPT_QUEUE, ARG_OUT),
+#undef CMD
 };
+
+/*
+ * What the calls are made on, beside the session and the queue, or with.
+ */
+static struct {
+	int a, b;		/* a channel */
+	int loose, loose_peer;	/* its first end is attached nowhere */
+	int tied, tied_peer;	/* its first end is attached, cookie 7 */
+	int listener, queue;	/* of the name "abi"; it has an accept queue */
+	int asker, asked;	/* a connection */
+} things;
+
+#define ABI_NAME	"abi"
 
 /*
  * One ioctl with a valid argument, to be spoiled by a test. What is only a
@@ -132,8 +368,24 @@ struct call {
 		struct mbuf_xfer xfer;
 		struct mbuf_batch batch;
 		struct mbuf_queue_info info;
+		struct mbuf_channel_create channel;
+		struct mbuf_attach attach;
+		struct mbuf_poll_all poll;
+		struct mbuf_wait_any any;
+		struct mbuf_exchange x;
+		struct mbuf_channel_info chinfo;
+		struct mbuf_listen listen;
+		struct mbuf_connect connect;
+		struct mbuf_accept accept;
+		struct mbuf_approve approve;
+		struct mbuf_accept_queue queue;
+		struct mbuf_listener_set set;
+		struct mbuf_listener_acl acl;
+		struct mbuf_listener_info linfo;
 	};
 	struct mbuf_msg msgs[2];
+	struct mbuf_ref refs[2];
+	struct mbuf_event events[2];
 	char buf[2][16];
 };
 
@@ -151,20 +403,108 @@ static struct mbuf_msg valid_msg(enum call_nr which, char *buf)
 	return m;
 }
 
+static int async_connect(int session)
+{
+	struct mbuf_connect c = {
+		.name = (uintptr_t)ABI_NAME,
+		.name_len = sizeof(ABI_NAME) - 1,
+		.flags = MBUF_CONNECT_ASYNC,
+		.end.flags = MBUF_END_DETACHED,
+	};
+	int ret = (int)xioctl(session, MBUF_IOC_CONNECT, &c);
+
+	return ret ? ret : c.end.ref.fd;
+}
+
+static int ask(void)
+{
+	struct mbuf_accept a = {
+		.wait.mode = MBUF_WAIT_NOW,
+		.flags = MBUF_ACCEPT_ASK,
+		.end.flags = MBUF_END_DETACHED,
+	};
+	int ret = (int)xioctl(things.listener, MBUF_IOC_ACCEPT, &a);
+
+	return ret ? ret : a.end.ref.fd;
+}
+
+static bool open_things(int session, uint64_t features)
+{
+	struct mbuf_channel_create c = create_of(MBUF_END_DETACHED,
+						 MBUF_END_DETACHED);
+	struct mbuf_accept_queue q = { .backlog = 1,
+				       .flags = MBUF_LISTEN_DETACHED };
+	struct mbuf_listen l = {
+		.name = (uintptr_t)ABI_NAME,
+		.name_len = sizeof(ABI_NAME) - 1,
+		.flags = MBUF_LISTEN_DETACHED,
+		.mode = 0600,
+		.backlog = 4,
+	};
+	int end[2];
+
+	memset(&things, 0xff, sizeof(things));
+	if (features & MBUF_FEATURE_CHANNEL) {
+		if (xioctl(session, MBUF_IOC_CHANNEL_CREATE, &c))
+			return false;
+		things.loose = c.end[0].ref.fd;
+		things.loose_peer = c.end[1].ref.fd;
+		if (xioctl(session, MBUF_IOC_CHANNEL_CREATE, &c))
+			return false;
+		things.tied = c.end[0].ref.fd;
+		things.tied_peer = c.end[1].ref.fd;
+		if (ch_create(session, MBUF_END_DETACHED, end) ||
+		    ch_attach(session, things.tied, 7))
+			return false;
+		things.a = end[0];
+		things.b = end[1];
+	}
+	if (features & MBUF_FEATURE_LISTENER) {
+		if (xioctl(session, MBUF_IOC_LISTEN, &l))
+			return false;
+		things.listener = l.listener.fd;
+		if (xioctl(things.listener, MBUF_IOC_ACCEPT_QUEUE, &q))
+			return false;
+		things.queue = q.queue.fd;
+	}
+	return true;
+}
+
+static void close_things(void)
+{
+	int *fd = (int *)&things;
+	size_t i;
+
+	for (i = 0; i < sizeof(things) / sizeof(*fd); i++)
+		close_fd(&fd[i]);
+}
+
+#define make_things() do {						\
+	make_queue(4, 16, 0);						\
+	ASSERT_TRUE(open_things(self->session, self->q.features));	\
+} while (0)
+
+static void valid_end(struct mbuf_end *end)
+{
+	memset(end, 0, sizeof(*end));
+	poison(&end->ref.fd, sizeof(end->ref.fd));
+	poison(&end->id, sizeof(end->id));
+}
+
 static void valid_call(struct call *c, enum call_nr which,
 		       struct _test_data_queue *self)
 {
 	memset(c, 0, sizeof(*c));
 	c->which = which;
+	c->fd = cmds[which].on & ON_SESSION ? self->session :
+		cmds[which].on & ON_CHANNEL ? things.a : things.listener;
 	switch (which) {
 	case QUERY:
-		c->fd = self->session;
 		poison(&c->query, sizeof(c->query));
 		c->query.target = 0;
 		c->query.resv = 0;
 		break;
 	case CREATE:
-		c->fd = self->session;
 		c->create.slots = 1;
 		c->create.max_msg = 1;
 		poison(&c->create.recv.fd, sizeof(c->create.recv.fd));
@@ -193,6 +533,82 @@ static void valid_call(struct call *c, enum call_nr which,
 		c->info.target = 0;
 		c->info.resv = 0;
 		break;
+	case CHANNEL_CREATE:
+		valid_end(&c->channel.end[0]);
+		valid_end(&c->channel.end[1]);
+		break;
+	case ATTACH:
+		c->attach.ref.fd = things.loose;
+		c->attach.cookie = 5;
+		break;
+	case DETACH:
+		c->attach.ref.fd = things.tied;
+		break;
+	case POLL_SET:
+		c->poll.wait.mode = MBUF_WAIT_NOW;
+		c->poll.events = (uintptr_t)c->events;
+		c->poll.nr = 2;
+		c->poll.stride = sizeof(struct mbuf_event);
+		poison(c->events, sizeof(c->events));
+		break;
+	case ANY:
+		c->refs[0].fd = things.loose;
+		c->refs[1].fd = things.a;
+		c->any = any_of(c->refs, 2, MBUF_NOW);
+		break;
+	case EXCHANGE:
+		c->x = xchg_of(STEPS_ALL, 1, MBUF_NOW);
+		break;
+	case CHANNEL_INFO:
+		poison(&c->chinfo, sizeof(c->chinfo));
+		c->chinfo.target = 0;
+		c->chinfo.resv = 0;
+		break;
+	case LISTEN:
+		strcpy(c->buf[0], "abi-new");
+		c->listen.name = (uintptr_t)c->buf[0];
+		c->listen.name_len = 7;
+		c->listen.mode = 0600;
+		c->listen.backlog = 1;
+		poison(&c->listen.listener.fd, sizeof(c->listen.listener.fd));
+		poison(&c->listen.id, sizeof(c->listen.id));
+		break;
+	case CONNECT:
+		strcpy(c->buf[0], ABI_NAME);
+		c->connect.name = (uintptr_t)c->buf[0];
+		c->connect.name_len = sizeof(ABI_NAME) - 1;
+		c->connect.flags = MBUF_CONNECT_ASYNC;
+		valid_end(&c->connect.end);
+		break;
+	case ACCEPT:
+		c->accept.wait.mode = MBUF_WAIT_NOW;
+		valid_end(&c->accept.end);
+		poison(&c->accept.peer, sizeof(c->accept.peer));
+		break;
+	case APPROVE:
+		c->fd = things.asked;
+		c->approve.verdict = 1;
+		break;
+	case ACCEPT_QUEUE:
+		c->queue.backlog = 1;
+		poison(&c->queue.queue.fd, sizeof(c->queue.queue.fd));
+		poison(&c->queue.id, sizeof(c->queue.id));
+		break;
+	case LISTENER_SET:
+		c->set.flags = MBUF_LISTEN_MODE;
+		c->set.mode = 0600;
+		break;
+	case LISTENER_ACL:
+		c->acl.uid = 1;
+		c->acl.op = MBUF_ACL_FORGET;
+		break;
+	case LISTENER_INFO:
+		poison(&c->linfo, sizeof(c->linfo));
+		c->linfo.target = 0;
+		c->linfo.resv = 0;
+		c->linfo.name = (uintptr_t)c->buf[0];
+		c->linfo.name_len = sizeof(c->buf[0]);
+		break;
 	case NR_CMDS:
 		break;
 	}
@@ -207,6 +623,16 @@ static struct mbuf_wait *call_wait(struct call *c)
 	case SEND_BATCH:
 	case RECV_BATCH:
 		return &c->batch.wait;
+	case POLL_SET:
+		return &c->poll.wait;
+	case ANY:
+		return &c->any.wait;
+	case EXCHANGE:
+		return &c->x.wait;
+	case ACCEPT:
+		return &c->accept.wait;
+	case CONNECT:
+		return &c->connect.wait;
 	default:
 		return NULL;
 	}
@@ -215,7 +641,8 @@ static struct mbuf_wait *call_wait(struct call *c)
 /* What the call gives when it works. */
 static long call_success(enum call_nr which)
 {
-	return which == SEND_BATCH || which == RECV_BATCH ? 2 : 0;
+	return which == SEND_BATCH || which == RECV_BATCH ? 2 :
+	       which == POLL_SET ? 1 : 0;
 }
 
 /* Makes the call. If it fails, nothing in it may have changed: else EPROTO. */
@@ -229,41 +656,102 @@ static long do_call(struct call *c)
 	return ret;
 }
 
-/* Undoes what a successful call did. */
+/*
+ * Undoes what feed() and a successful call did; harmless after one that failed.
+ */
 static void undo_call(struct call *c, struct _test_data_queue *self)
 {
 	char buf[16];
 
-	if (c->which == CREATE) {
+	switch (c->which) {
+	case CREATE:
 		close(c->create.recv.fd);
 		close(c->create.send.fd);
+		break;
+	case CHANNEL_CREATE:
+		close(c->channel.end[0].ref.fd);
+		close(c->channel.end[1].ref.fd);
+		break;
+	case ATTACH:
+		ch_detach(self->session, things.loose);
+		break;
+	case DETACH:
+		ch_attach(self->session, things.tied, 7);
+		break;
+	case POLL_SET:
+		ch_wait(things.tied, MBUF_NOW);
+		break;
+	case ANY:
+	case EXCHANGE:
+		ch_wait(things.a, MBUF_NOW);
+		ch_wait(things.b, MBUF_NOW);
+		break;
+	case LISTEN:
+		close(c->listen.listener.fd);
+		break;
+	case CONNECT:
+		close(c->connect.end.ref.fd);
+		break;
+	case ACCEPT:
+		close(c->accept.end.ref.fd);
+		close_fd(&things.asker);
+		break;
+	case APPROVE:
+		close_fd(&things.asked);
+		close_fd(&things.asker);
+		break;
+	case ACCEPT_QUEUE:
+		close(c->queue.queue.fd);
+		break;
+	default:
+		break;
 	}
 	while (mbuf_recv(self->rfd, buf, sizeof(buf), MBUF_NOW) >= 0)
 		;
 }
 
-/* For RECV and RECV_BATCH there have to be messages. */
+/* Some calls need something that they can take. */
 static void feed(struct _test_data_queue *self, enum call_nr which)
 {
 	if (which == RECV || which == RECV_BATCH) {
 		mbuf_send(self->sfd, "xyz", 3, MBUF_NOW);
 		mbuf_send(self->sfd, "xyz", 3, MBUF_NOW);
+	} else if (which == POLL_SET) {
+		ch_put(things.tied_peer, 3);
+	} else if (which == ANY || which == EXCHANGE) {
+		ch_put(things.b, 3);
+	} else if (which == ACCEPT || which == APPROVE) {
+		things.asker = async_connect(self->session);
+		if (which == APPROVE)
+			things.asked = ask();
 	}
 }
 
 /* The state that a failed call must leave alone. */
 struct state {
 	struct mbuf_queue_info info;
+	struct mbuf_channel_info ch[6];
+	struct mbuf_listener_info linfo;
 	struct snapshot snap;
+	short ready;
 };
 
 static struct state get_state(struct _test_data_queue *self)
 {
+	const int ends[] = { things.a, things.b, things.loose,
+			     things.loose_peer, things.tied, things.tied_peer };
 	struct state s;
+	int i;
 
 	memset(&s, 0, sizeof(s));
 	s.info = get_info(self->rfd);
+	for (i = 0; i < 6; i++)
+		if (ends[i] > 0)
+			s.ch[i] = ch_info(ends[i]);
+	if (things.listener > 0)
+		xioctl(things.listener, MBUF_IOC_LISTENER_INFO, &s.linfo);
 	take_snapshot(self->session, &s.snap);
+	s.ready = poll_now(self->session, POLLIN);
 	return s;
 }
 
@@ -273,14 +761,29 @@ static struct state get_state(struct _test_data_queue *self)
 	EXPECT_EQ(0, memcmp(&(before), &__now, sizeof(__now)));		\
 } while (0)
 
-#define FOR_EACH_CMD(w)	for ((w) = 0; (w) < NR_CMDS; (w)++)
+/* All that the module has; see all_features. */
+#define FOR_EACH_CMD(w)							\
+	for ((w) = 0; (w) < NR_CMDS; (w)++)				\
+		if (!(self->q.features & cmds[w].feature)) {		\
+		} else
+
+TEST_F(queue, all_features)
+{
+	const uint64_t all = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL |
+			     MBUF_FEATURE_LISTENER;
+
+	if ((self->q.features & all) != all)
+		SKIP(return, "of features %#llx this module has %#llx: the rest is not tested",
+		     (unsigned long long)all,
+		     (unsigned long long)(self->q.features & all));
+}
 
 TEST_F(queue, valid_calls_work)
 {
 	enum call_nr w;
 	struct call c;
 
-	make_queue(4, 16, 0);
+	make_things();
 	FOR_EACH_CMD(w) {
 		feed(self, w);
 		valid_call(&c, w, self);
@@ -289,6 +792,7 @@ TEST_F(queue, valid_calls_work)
 		}
 		undo_call(&c, self);
 	}
+	close_things();
 }
 
 /* RECV sets all of msg but buf; SEND only msg.seq, and its batch nothing. */
@@ -365,13 +869,13 @@ TEST_F(queue, shorter_structs)
 	unsigned int size;
 	struct state before;
 
-	make_queue(4, 16, 0);
+	make_things();
 	FOR_EACH_CMD(w) {
 		feed(self, w);
 		before = get_state(self);
 		valid_call(&c, w, self);
 		was = c;
-		for (size = 0; size < _IOC_SIZE(cmds[w].cmd); size++) {
+		for (size = 0; size < cmds[w].min; size++) {
 			EXPECT_EQ(-EINVAL,
 				  xioctl(c.fd, RESIZED(cmds[w].cmd, size),
 					 &c.target)) {
@@ -382,6 +886,7 @@ TEST_F(queue, shorter_structs)
 		EXPECT_UNCHANGED(before);
 		undo_call(&c, self);
 	}
+	close_things();
 }
 
 TEST_F(queue, longer_structs)
@@ -393,7 +898,7 @@ TEST_F(queue, longer_structs)
 	struct call c;
 	uint8_t *arg;
 
-	make_queue(4, 16, 0);
+	make_things();
 	arg = map_pages(ARG_MAX_SIZE + 1, PROT_READ | PROT_WRITE);
 	ASSERT_NE(NULL, arg);
 	FOR_EACH_CMD(w) {
@@ -442,48 +947,92 @@ TEST_F(queue, longer_structs)
 		}
 	}
 	munmap(arg, ARG_MAX_SIZE + 1);
+	close_things();
+}
+
+/* An older program passes less of it, and gets less. */
+TEST_F(queue, old_query)
+{
+	struct mbuf_query q;
+	unsigned int size;
+
+	for (size = 88; size < sizeof(q); size++) {
+		poison(&q, sizeof(q));
+		q.target = 0;
+		q.resv = 0;
+		ASSERT_EQ(0, xioctl(self->session,
+				    RESIZED(MBUF_IOC_QUERY, size), &q)) {
+			TH_LOG("%u bytes", size);
+		}
+		EXPECT_EQ(0, memcmp(&q, &self->q, size));
+		EXPECT_TRUE(is_poison((uint8_t *)&q + size, sizeof(q) - size));
+	}
+}
+
+/* A descriptor of each kind, in the order of ON_*; -1 if there is none. */
+static void kinds(struct _test_data_queue *self, int fds[NR_KINDS])
+{
+	fds[0] = self->session;
+	fds[1] = self->rfd;
+	fds[2] = self->sfd;
+	fds[3] = things.a;
+	fds[4] = things.listener;
+	fds[5] = things.queue;
+}
+
+/* Commands of the module that this program has no calls for. */
+static bool elsewhere(unsigned int nr)
+{
+	return nr == _IOC_NR(MBUF_IOC_GRANT) ||
+	       (nr >= _IOC_NR(MBUF_IOC_OFFER) &&
+		nr <= _IOC_NR(MBUF_IOC_WITHDRAW));
 }
 
 TEST_F(queue, unknown_commands)
 {
 	const unsigned int dirs[] = { _IOC_NONE, _IOC_READ, _IOC_WRITE,
 				      _IOC_READ | _IOC_WRITE };
-	const unsigned int sizes[] = { 0, 8, 40, 48, 64, 72, 88, 112 };
-	unsigned int nr, d, s, i;
+	const unsigned int sizes[] = { 0, 8, 16, 40, 48, 64, 72, 88, 96, 104,
+				       112, 120 };
+	unsigned int nr, d, k, i;
+	unsigned int on[256] = {};
 	struct state before;
-	int fds[3];
+	int fds[NR_KINDS];
 	uint8_t arg[128] = {};
 
-	make_queue(4, 16, 0);
-	fds[0] = self->session;
-	fds[1] = self->rfd;
-	fds[2] = self->sfd;
+	for (i = 0; i < NR_CMDS; i++)
+		on[_IOC_NR(cmds[i].cmd)] = cmds[i].on;
+	make_things();
+	kinds(self, fds);
 	before = get_state(self);
 	for (nr = 0; nr < 256; nr++) {
 		for (d = 0; d < ARRAY_SIZE(dirs); d++) {
-			for (s = 0; s < ARRAY_SIZE(sizes); s++) {
-				bool session = nr <= 0x01;
-				bool queue = nr >= 0x10 && nr <= 0x14;
-
-				for (i = 0; i < 3; i++) {
-					if (dirs[d] == (_IOC_READ | _IOC_WRITE) &&
-					    (i ? queue : session))
-						continue;
+			for (k = 0; k < NR_KINDS; k++) {
+				if (fds[k] < 0)
+					continue;
+				/* Both rights of a queue know its commands. */
+				if (dirs[d] == (_IOC_READ | _IOC_WRITE) &&
+				    (on[nr] & (1u << k) || elsewhere(nr) ||
+				     (on[nr] & (ON_RECV | ON_SEND) &&
+				      (k == 1 || k == 2))))
+					continue;
+				for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 					ASSERT_EQ(-ENOTTY,
-						  xioctl(fds[i],
+						  xioctl(fds[k],
 							 _IOC(dirs[d],
 							      MBUF_IOC_TYPE,
-							      nr, sizes[s]),
+							      nr, sizes[i]),
 							 arg)) {
-						TH_LOG("nr %#x dir %u size %u on %u",
-						       nr, dirs[d], sizes[s],
-						       i);
+						TH_LOG("nr %#x dir %u size %u on kind %u",
+						       nr, dirs[d], sizes[i],
+						       k);
 					}
 				}
 			}
 		}
 	}
 	EXPECT_UNCHANGED(before);
+	close_things();
 }
 
 TEST_F(queue, wrong_type_letter)
@@ -493,7 +1042,7 @@ TEST_F(queue, wrong_type_letter)
 	enum call_nr w;
 	struct call c;
 
-	make_queue(4, 16, 0);
+	make_things();
 	FOR_EACH_CMD(w) {
 		feed(self, w);
 		before = get_state(self);
@@ -520,30 +1069,40 @@ TEST_F(queue, wrong_type_letter)
 	EXPECT_EQ(0, xioctl(self->rfd, FIONCLEX, NULL));
 	EXPECT_EQ(0, fcntl(self->rfd, F_GETFD));
 	EXPECT_EQ(-ENOTTY, xioctl(self->rfd, FIONREAD, &type));
+	close_things();
 }
 
 TEST_F(queue, wrong_object)
 {
+	int null, fds[NR_KINDS];
 	struct call c;
 	enum call_nr w;
-	int null;
+	unsigned int k;
 
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, null);
-	make_queue(4, 16, 0);
+	make_things();
+	kinds(self, fds);
 	FOR_EACH_CMD(w) {
 		valid_call(&c, w, self);
 		c.fd = null;
 		EXPECT_EQ(-ENOTTY, do_call(&c)) {
 			TH_LOG("%s", cmds[w].name);
 		}
-		/* A session's command on a queue, and the other way round. */
-		c.fd = w <= CREATE ? self->rfd : self->session;
-		EXPECT_EQ(-ENOTTY, do_call(&c)) {
-			TH_LOG("%s", cmds[w].name);
+		for (k = 0; k < NR_KINDS; k++) {
+			/* Both rights of a queue know its commands: EBADF. */
+			if (fds[k] < 0 || cmds[w].on & (1u << k) ||
+			    (k == 1 && cmds[w].on & ON_SEND) ||
+			    (k == 2 && cmds[w].on & ON_RECV))
+				continue;
+			c.fd = fds[k];
+			EXPECT_EQ(-ENOTTY, do_call(&c)) {
+				TH_LOG("%s on kind %u", cmds[w].name, k);
+			}
 		}
 	}
 	close(null);
+	close_things();
 }
 
 TEST_F(queue, bad_descriptors)
@@ -553,7 +1112,7 @@ TEST_F(queue, bad_descriptors)
 	struct call c;
 	enum call_nr w;
 
-	make_queue(4, 16, 0);
+	make_things();
 	path = open("/dev/mbuf", O_PATH | O_CLOEXEC);
 	ASSERT_LE(0, path);
 	for (i = 0; i < 2; i++) {
@@ -595,6 +1154,7 @@ TEST_F(queue, bad_descriptors)
 	c.fd = self->sfd;
 	EXPECT_EQ(-EBADF, do_call(&c));
 	EXPECT_EQ(2, get_info(self->rfd).depth);
+	close_things();
 }
 
 /* Addresses that are no memory of ours. */
@@ -624,7 +1184,7 @@ TEST_F(queue, wild_arguments)
 	uint8_t *page;
 	enum call_nr w;
 
-	make_queue(4, 16, 0);
+	make_things();
 	page = map_pages(page_size(), PROT_NONE);
 	ASSERT_NE(NULL, page);
 	FOR_EACH_CMD(w) {
@@ -663,6 +1223,7 @@ TEST_F(queue, wild_arguments)
 		undo_call(&c, self);
 	}
 	munmap(page, page_size());
+	close_things();
 }
 
 /* The argument can be read, but results cannot be written. */
@@ -672,7 +1233,7 @@ TEST_F(queue, read_only_arguments)
 	struct call c, *ro;
 	enum call_nr w;
 
-	make_queue(4, 16, 0);
+	make_things();
 	ro = map_pages(sizeof(*ro), PROT_READ | PROT_WRITE);
 	ASSERT_NE(NULL, ro);
 	FOR_EACH_CMD(w) {
@@ -680,28 +1241,31 @@ TEST_F(queue, read_only_arguments)
 		before = get_state(self);
 		ASSERT_EQ(0, mprotect(ro, page_size(), PROT_READ | PROT_WRITE));
 		valid_call(ro, w, self);
-		/* Of a batch, the elements as well. */
-		if (w == SEND_BATCH || w == RECV_BATCH)
-			ro->batch.msgs = (uintptr_t)ro->msgs;
+		/* Its arrays as well. */
 		c = *ro;
 		ASSERT_EQ(0, mprotect(ro, page_size(), PROT_READ));
-		if (w == SEND || w == SEND_BATCH) {
-			/* It is sent by then: no failure. */
+		if (cmds[w].arg == ARG_SENT || cmds[w].arg == ARG_IN) {
+			/* It is sent by then, or nothing is to be written. */
 			EXPECT_EQ(call_success(w), xioctl(c.fd, cmds[w].cmd,
-							  &ro->target));
-			EXPECT_EQ(w == SEND ? 1 : 2,
-				  get_info(self->rfd).depth);
+							  &ro->target)) {
+				TH_LOG("%s", cmds[w].name);
+			}
+			if (w == SEND || w == SEND_BATCH)
+				EXPECT_EQ(w == SEND ? 1 : 2,
+					  get_info(self->rfd).depth);
 		} else {
 			EXPECT_EQ(-EFAULT, xioctl(c.fd, cmds[w].cmd,
 						  &ro->target)) {
 				TH_LOG("%s", cmds[w].name);
 			}
-			EXPECT_UNCHANGED(before);
+			if (cmds[w].arg == ARG_OUT)
+				EXPECT_UNCHANGED(before);
 		}
 		EXPECT_EQ(0, memcmp(ro, &c, sizeof(c)));
 		undo_call(&c, self);
 	}
 	munmap(ro, sizeof(*ro));
+	close_things();
 }
 
 TEST_F(queue, targets)
@@ -712,7 +1276,7 @@ TEST_F(queue, targets)
 	struct call c;
 	enum call_nr w;
 
-	make_queue(4, 16, 0);
+	make_things();
 	FOR_EACH_CMD(w) {
 		feed(self, w);
 		before = get_state(self);
@@ -726,6 +1290,7 @@ TEST_F(queue, targets)
 		EXPECT_UNCHANGED(before);
 		undo_call(&c, self);
 	}
+	close_things();
 }
 
 /* Every bit that means nothing yet, one at a time. */
@@ -811,7 +1376,13 @@ TEST_F(queue, waits)
 	enum call_nr w;
 
 	make_queue(2, 16, 0);
-	for (w = SEND; w <= RECV_BATCH; w++) {
+	ASSERT_TRUE(open_things(self->session, self->q.features));
+	FOR_EACH_CMD(w) {
+		/* This one does not wait for anything here. */
+		memset(&c, 0, sizeof(c));
+		c.which = w;
+		if (!call_wait(&c) || w == CONNECT)
+			continue;
 		/* Where it cannot be done: to a full queue, from an empty. */
 		if (w == SEND || w == SEND_BATCH)
 			feed(self, RECV);
@@ -820,6 +1391,9 @@ TEST_F(queue, waits)
 			*call_wait(&c) = t[i].wait;
 			if (w == SEND_BATCH || w == RECV_BATCH)
 				c.batch.min = 1;
+			/* What it does before it waits has its own tests. */
+			if (w == EXCHANGE)
+				c.x.steps = STEPS_TAKE;
 			EXPECT_EQ(t[i].ret, do_call(&c)) {
 				TH_LOG("%s, wait %u", cmds[w].name, i);
 			}
@@ -846,6 +1420,7 @@ TEST_F(queue, waits)
 		}
 		undo_call(&c, self);
 	}
+	close_things();
 }
 
 /* O_NONBLOCK goes before the mode. */
@@ -1375,6 +1950,206 @@ TEST_F(queue, interrupted)
 	}
 }
 
+/* Where in an argument bits are, and which of them mean something. */
+TEST_F(queue, unknown_bits)
+{
+#define BITS(which, type, member, known) \
+	{ which, #which " " #member, offsetof(struct type, member), known }
+	const struct {
+		enum call_nr which;
+		const char *name;
+		size_t offset;
+		uint32_t known;
+	} t[] = {
+		BITS(CHANNEL_CREATE, mbuf_channel_create, flags, 0),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, resv, 0),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[0].flags, 0xf),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[1].flags, 0xf),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[0].resv, 0),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[1].resv, 0),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[0].ref.flags, 0),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[1].ref.flags, 0),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[0].ref.handle, 0),
+		BITS(CHANNEL_CREATE, mbuf_channel_create, end[1].ref.handle, 0),
+		BITS(ATTACH, mbuf_attach, flags, MBUF_ATTACH_MOVE),
+		BITS(ATTACH, mbuf_attach, resv, 0),
+		BITS(ATTACH, mbuf_attach, ref.flags, 0),
+		BITS(ATTACH, mbuf_attach, ref.handle, 0),
+		BITS(DETACH, mbuf_attach, flags, 0),
+		BITS(DETACH, mbuf_attach, cookie, 0),
+		BITS(DETACH, mbuf_attach, resv, 0),
+		BITS(DETACH, mbuf_attach, ref.flags, 0),
+		BITS(DETACH, mbuf_attach, ref.handle, 0),
+		BITS(POLL_SET, mbuf_poll_all, flags, 0),
+		BITS(POLL_SET, mbuf_poll_all, resv, 0),
+		BITS(ANY, mbuf_wait_any, flags, 0),
+		BITS(ANY, mbuf_wait_any, resv, 0),
+		BITS(EXCHANGE, mbuf_exchange, steps, STEPS_ALL),
+		/* Only what has been done before WAIT. */
+		BITS(EXCHANGE, mbuf_exchange, done, STEPS_PUT),
+		BITS(EXCHANGE, mbuf_exchange, resv, 0),
+		BITS(LISTEN, mbuf_listen, flags,
+		     MBUF_LISTEN_NONBLOCK | MBUF_LISTEN_DETACHED |
+		     MBUF_LISTEN_OWNER | MBUF_LISTEN_GROUP),
+		BITS(LISTEN, mbuf_listen, mode, 0777),
+		BITS(LISTEN, mbuf_listen, uid, 0),
+		BITS(LISTEN, mbuf_listen, gid, 0),
+		BITS(LISTEN, mbuf_listen, listener.flags, 0),
+		BITS(LISTEN, mbuf_listen, listener.handle, 0),
+		BITS(CONNECT, mbuf_connect, flags,
+		     MBUF_CONNECT_ASYNC | MBUF_CONNECT_UID |
+		     MBUF_CONNECT_HELLO),
+		BITS(CONNECT, mbuf_connect, uid, 0),
+		BITS(CONNECT, mbuf_connect, resv, 0),
+		BITS(CONNECT, mbuf_connect, data, 0),
+		BITS(CONNECT, mbuf_connect, end.flags, 0xf),
+		BITS(CONNECT, mbuf_connect, end.resv, 0),
+		BITS(CONNECT, mbuf_connect, end.ref.flags, 0),
+		BITS(CONNECT, mbuf_connect, end.ref.handle, 0),
+		BITS(ACCEPT, mbuf_accept, flags, MBUF_ACCEPT_ASK),
+		BITS(ACCEPT, mbuf_accept, resv, 0),
+		BITS(ACCEPT, mbuf_accept, end.flags, 0xf),
+		BITS(ACCEPT, mbuf_accept, end.resv, 0),
+		BITS(ACCEPT, mbuf_accept, end.ref.flags, 0),
+		BITS(ACCEPT, mbuf_accept, end.ref.handle, 0),
+		BITS(APPROVE, mbuf_approve, verdict, 1),
+		BITS(APPROVE, mbuf_approve, resv, 0),
+		BITS(ACCEPT_QUEUE, mbuf_accept_queue, flags,
+		     MBUF_LISTEN_NONBLOCK | MBUF_LISTEN_DETACHED),
+		BITS(ACCEPT_QUEUE, mbuf_accept_queue, queue.flags, 0),
+		BITS(ACCEPT_QUEUE, mbuf_accept_queue, queue.handle, 0),
+		BITS(LISTENER_SET, mbuf_listener_set, flags,
+		     MBUF_LISTEN_OWNER | MBUF_LISTEN_GROUP |
+		     MBUF_LISTEN_MODE | MBUF_LISTEN_BACKLOG),
+		BITS(LISTENER_SET, mbuf_listener_set, mode, 0777),
+		BITS(LISTENER_SET, mbuf_listener_set, backlog, 0),
+		BITS(LISTENER_SET, mbuf_listener_set, uid, 0),
+		BITS(LISTENER_SET, mbuf_listener_set, gid, 0),
+		BITS(LISTENER_SET, mbuf_listener_set, resv, 0),
+		BITS(LISTENER_ACL, mbuf_listener_acl, op, 3),
+	};
+#undef BITS
+	struct state before;
+	unsigned int i, bit;
+	struct call c;
+
+	make_things();
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		if (!(self->q.features & cmds[t[i].which].feature))
+			continue;
+		feed(self, t[i].which);
+		before = get_state(self);
+		for (bit = 0; bit < 32; bit++) {
+			uint32_t value;
+
+			if (t[i].known & (1u << bit))
+				continue;
+			valid_call(&c, t[i].which, self);
+			memcpy(&value, (uint8_t *)&c.target + t[i].offset, 4);
+			value |= 1u << bit;
+			memcpy((uint8_t *)&c.target + t[i].offset, &value, 4);
+			EXPECT_EQ(-EINVAL, do_call(&c)) {
+				TH_LOG("%s, bit %u", t[i].name, bit);
+			}
+		}
+		EXPECT_UNCHANGED(before);
+		undo_call(&c, self);
+	}
+	close_things();
+}
+
+TEST_F(queue, exchange_errors)
+{
+	struct state before;
+	struct call c;
+	uint32_t steps, done;
+
+	if (!(self->q.features & MBUF_FEATURE_CHANNEL))
+		SKIP(return, "this module has no channels");
+	make_things();
+	feed(self, EXCHANGE);
+	before = get_state(self);
+	valid_call(&c, EXCHANGE, self);
+	c.x.steps = 0;
+	EXPECT_EQ(-EINVAL, do_call(&c));
+	/* Done cannot be what was not to be done, or all of it. */
+	for (steps = 1; steps <= STEPS_ALL; steps++) {
+		for (done = 1; done <= STEPS_ALL; done++) {
+			if (!(done & ~(steps & STEPS_PUT)) && done != steps)
+				continue;
+			valid_call(&c, EXCHANGE, self);
+			c.x.steps = steps;
+			c.x.done = done;
+			EXPECT_EQ(-EINVAL, do_call(&c)) {
+				TH_LOG("steps %#x, done %#x", steps, done);
+			}
+		}
+	}
+	/* How long to wait has to be valid also if nobody waits. */
+	valid_call(&c, EXCHANGE, self);
+	c.x.steps = STEPS_PUT;
+	c.x.wait.mode = 3;
+	EXPECT_EQ(-EINVAL, do_call(&c));
+	c.x.wait.mode = MBUF_WAIT_NOW;
+	c.x.wait.deadline = 1;
+	EXPECT_EQ(-EINVAL, do_call(&c));
+	c.x.wait.deadline = 0;
+	c.x.wait.clock = 1;
+	EXPECT_EQ(-EINVAL, do_call(&c));
+	EXPECT_UNCHANGED(before);
+	undo_call(&c, self);
+	close_things();
+}
+
+/* Cookies are for who is attached. */
+TEST_F(queue, cookie_of_nothing)
+{
+	struct call c;
+
+	if (!(self->q.features & MBUF_FEATURE_CHANNEL))
+		SKIP(return, "this module has no channels");
+	make_things();
+	valid_call(&c, CHANNEL_CREATE, self);
+	c.channel.end[1].flags = MBUF_END_DETACHED;
+	c.channel.end[1].cookie = 1;
+	EXPECT_EQ(-EINVAL, do_call(&c));
+	close_things();
+}
+
+/* An argument may be anywhere. */
+TEST_F(queue, unaligned_arguments)
+{
+	unsigned int size, shift;
+	uint8_t room[256 + 8];
+	struct call c;
+	enum call_nr w;
+
+	make_things();
+	FOR_EACH_CMD(w) {
+		size = _IOC_SIZE(cmds[w].cmd);
+		for (shift = 1; shift < 8; shift++) {
+			feed(self, w);
+			valid_call(&c, w, self);
+			poison(room, sizeof(room));
+			memcpy(room + shift, &c.target, size);
+			EXPECT_EQ(call_success(w), xioctl(c.fd, cmds[w].cmd,
+							  room + shift)) {
+				TH_LOG("%s at %u", cmds[w].name, shift);
+			}
+			EXPECT_TRUE(is_poison(room, shift));
+			EXPECT_TRUE(is_poison(room + shift + size,
+					      sizeof(room) - shift - size));
+			memcpy(&c.target, room + shift, size);
+			if (w == EXCHANGE) {
+				EXPECT_EQ(3, value_num(c.x.data));
+				EXPECT_EQ(1, ch_look(things.b));
+			}
+			undo_call(&c, self);
+		}
+	}
+	close_things();
+}
+
 /*
  * Another thread changes the argument all the time. Whatever a call made of it,
  * it must have made up its mind once.
@@ -1492,6 +2267,89 @@ TEST_F(queue, changing_batches)
 	guarded_free(&g);
 }
 
+/* Two elements that are to be filled in or looked at, then no memory. */
+TEST_F(queue, changing_sets)
+{
+	struct flipper f = {};
+	unsigned int i, j;
+	struct guarded g;
+	pthread_t thread;
+	struct call c;
+	long ret;
+
+	if (!(self->q.features & MBUF_FEATURE_CHANNEL))
+		SKIP(return, "this module has no channels");
+	make_things();
+	ASSERT_TRUE(guarded_alloc(&g, 2 * 16));
+	for (j = 0; j < 4; j++) {
+		enum call_nr w = j < 2 ? POLL_SET : ANY;
+		uint32_t *nr, *stride;
+
+		feed(self, w);
+		valid_call(&c, w, self);
+		if (w == POLL_SET) {
+			c.poll.events = (uintptr_t)g.p;
+			nr = &c.poll.nr;
+			stride = &c.poll.stride;
+		} else {
+			memcpy(g.p, c.refs, sizeof(c.refs));
+			c.any.ends = (uintptr_t)g.p;
+			nr = &c.any.nr;
+			stride = &c.any.stride;
+		}
+		f.at = j % 2 ? nr : stride;
+		f.a = j % 2 ? 2 : 16;
+		f.b = j % 2 ? UINT32_MAX : 0;
+		f.stop = false;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, flip, &f));
+		for (i = 0; i < 4000; i++) {
+			ret = xioctl(c.fd, cmds[w].cmd, &c.target);
+			if (ret != -EINVAL)
+				ASSERT_EQ(call_success(w), ret);
+			if (!ret)
+				feed(self, w);
+		}
+		f.stop = true;
+		pthread_join(thread, NULL);
+		undo_call(&c, self);
+	}
+	guarded_free(&g);
+	close_things();
+}
+
+/* The steps change while they are done: all is from one reading. */
+TEST_F(queue, changing_steps)
+{
+	struct flipper f = {};
+	pthread_t thread;
+	struct call c;
+	unsigned int i;
+	long ret;
+
+	if (!(self->q.features & MBUF_FEATURE_CHANNEL))
+		SKIP(return, "this module has no channels");
+	make_things();
+	valid_call(&c, EXCHANGE, self);
+	c.x.steps = MBUF_STEP_WRITE;
+	f.at = &c.x.steps;
+	f.a = MBUF_STEP_WRITE;
+	f.b = MBUF_STEP_SIGNAL;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, flip, &f));
+	for (i = 0; i < 8000; i++) {
+		struct value v = value_of(1);
+
+		memcpy(c.x.data, &v, sizeof(v));
+		ret = ch_xchg(c.fd, &c.x);
+		ASSERT_EQ(0, ret);
+	}
+	f.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(8000, ch_info(things.b).seq + ch_info(things.b).signals);
+	EXPECT_LE(0, ch_look(things.b));
+	ch_wait(things.b, MBUF_NOW);
+	close_things();
+}
+
 #ifdef __x86_64__
 /*
  * The 32-bit entry, as a 32-bit program uses it. All that the arguments point
@@ -1537,6 +2395,7 @@ TEST_F(queue, compat)
 	struct {
 		uint32_t base, len;
 	} *iov;
+	struct mbuf_query q;
 	struct call *c;
 	enum call_nr w;
 	char *buf;
@@ -1552,7 +2411,7 @@ TEST_F(queue, compat)
 	buf = (char *)c + page_size();
 	iov = (void *)(buf + 64);
 
-	make_queue(4, 16, 0);
+	make_things();
 	FOR_EACH_CMD(w) {
 		feed(self, w);
 		valid_call(c, w, self);
@@ -1561,12 +2420,8 @@ TEST_F(queue, compat)
 		}
 		switch (w) {
 		case QUERY:
-			/* Up to what this test has made itself. */
-			EXPECT_EQ(0, memcmp(&c->query, &self->q,
-					    offsetof(struct mbuf_query,
-						     objects)));
-			EXPECT_EQ(self->q.objects.used + 1,
-				  c->query.objects.used);
+			ASSERT_EQ(0, mbuf_query(self->session, &q));
+			EXPECT_EQ(0, memcmp(&c->query, &q, sizeof(q)));
 			break;
 		case CREATE:
 			EXPECT_EQ(c->create.id, get_info(c->create.recv.fd).id);
@@ -1587,12 +2442,29 @@ TEST_F(queue, compat)
 		case INFO:
 			EXPECT_EQ(4, c->info.slots);
 			break;
+		case CHANNEL_CREATE:
+			EXPECT_EQ(c->channel.end[0].id,
+				  ch_info(c->channel.end[1].ref.fd).peer_id);
+			break;
+		case POLL_SET:
+			EXPECT_EQ(7, c->events[0].cookie);
+			EXPECT_EQ(MBUF_EVENT_IN, c->events[0].events);
+			break;
+		case ANY:
+			EXPECT_EQ(1, c->any.index);
+			EXPECT_EQ(3, value_num(c->any.data));
+			break;
+		case EXCHANGE:
+			EXPECT_EQ(3, value_num(c->x.data));
+			EXPECT_EQ(1, ch_look(things.b));
+			break;
 		default:
 			break;
 		}
 		undo_call(c, self);
 
 		/* Errors, too. */
+		feed(self, w);
 		valid_call(c, w, self);
 		c->target = 1;
 		EXPECT_EQ(-EOPNOTSUPP, compat_do(c));
@@ -1606,6 +2478,7 @@ TEST_F(queue, compat)
 					       _IOC(_IOC_READ | _IOC_WRITE,
 						    MBUF_IOC_TYPE, 0x0f, 8),
 					       low(c)));
+		undo_call(c, self);
 	}
 
 	/* A pointer that does not fit into 32 bits was never one of theirs. */
@@ -1629,7 +2502,16 @@ TEST_F(queue, compat)
 	EXPECT_EQ(5, compat_call(COMPAT_READV, (uint32_t)self->rfd, low(iov),
 				 2));
 	EXPECT_EQ(0, memcmp(buf, "hello", 5));
+	/* Endpoints. */
+	*(struct value *)buf = value_of(9);
+	EXPECT_EQ(32, compat_call(COMPAT_WRITE, (uint32_t)things.a, low(buf),
+				  32));
+	memset(buf, 0, 64);
+	EXPECT_EQ(32, compat_call(COMPAT_READ, (uint32_t)things.b, low(buf),
+				  64));
+	EXPECT_EQ(9, value_num(buf));
 	munmap(c, 2 * page_size());
+	close_things();
 }
 #else
 TEST_F(queue, compat)
