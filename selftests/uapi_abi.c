@@ -349,6 +349,7 @@ static struct {
 	int loose, loose_peer;	/* its first end is attached nowhere */
 	int tied, tied_peer;	/* its first end is attached, cookie 7 */
 	int listener, queue;	/* of the name "abi"; it has an accept queue */
+	int filler[2];		/* connections, so that the queue is full */
 	int asker, asked;	/* a connection */
 } things;
 
@@ -466,6 +467,13 @@ static bool open_things(int session, uint64_t features)
 		if (xioctl(things.listener, MBUF_IOC_ACCEPT_QUEUE, &q))
 			return false;
 		things.queue = q.queue.fd;
+		/* One goes to each; that to the listener is not kept there. */
+		things.filler[0] = async_connect(session);
+		things.filler[1] = async_connect(session);
+		end[0] = ask();
+		if (things.filler[0] < 0 || things.filler[1] < 0 || end[0] < 0)
+			return false;
+		close(end[0]);
 	}
 	return true;
 }
