@@ -40,6 +40,7 @@ setup: ## install missing tools, fetch kernel, headers and sources
 module: setup ## the kernel module, for KERNEL
 	@echo "  MODULE     for kernel $(KERNEL)"
 	@vm/kbuild $(KERNEL)
+	@vm/kbuild --source selftests/mbuf_test $(KERNEL)
 
 lib: setup ## libmbuf, shared and static
 	@echo "  LIB"

@@ -131,6 +131,19 @@ void mbuf_end_tell(struct mbuf_endpoint *end, __poll_t events,
 }
 
 /**
+ * mbuf_end_pollers() - who would be told of a signal, but those who wait
+ * @end: whose
+ * @kick: whom to wake later
+ *
+ * Context: under the lock, or in an interrupt.
+ */
+void mbuf_end_pollers(struct mbuf_endpoint *end, struct mbuf_kick *kick)
+{
+	end_poll_kick(end, EPOLLIN | EPOLLRDNORM, kick);
+	mbuf_source_pollers(&end->source, kick);
+}
+
+/**
  * __mbuf_end_signal() - add signals that nobody waits for
  * @end: whose
  * @n: how many
@@ -224,6 +237,22 @@ static void end_init(struct mbuf_endpoint *end, unsigned int side)
 	end->id = mbuf_object_id();
 }
 
+static struct mbuf_channel *channel_new(bool pending, gfp_t gfp)
+{
+	struct mbuf_channel *c;
+
+	c = kmem_cache_zalloc(channel_cache, gfp);
+	if (!c)
+		return NULL;
+	raw_spin_lock_init(&c->lock);
+	c->status = STATUS_LIVE | (pending ? STATUS_PENDING : 0);
+	refcount_set(&c->ref, 1);
+	INIT_LIST_HEAD(&c->pending.link);
+	end_init(&c->end[0], 0);
+	end_init(&c->end[1], 1);
+	return c;
+}
+
 /**
  * mbuf_channel_new() - make a channel
  * @pending: whether it waits to be accepted; otherwise it is live
@@ -235,18 +264,38 @@ static void end_init(struct mbuf_endpoint *end, unsigned int side)
  */
 struct mbuf_channel *mbuf_channel_new(bool pending)
 {
-	struct mbuf_channel *c;
+	return channel_new(pending, GFP_KERNEL_ACCOUNT);
+}
 
-	c = kmem_cache_zalloc(channel_cache, GFP_KERNEL);
-	if (!c)
-		return NULL;
-	raw_spin_lock_init(&c->lock);
-	c->status = STATUS_LIVE | (pending ? STATUS_PENDING : 0);
-	refcount_set(&c->ref, 1);
-	INIT_LIST_HEAD(&c->pending.link);
-	end_init(&c->end[0], 0);
-	end_init(&c->end[1], 1);
-	return c;
+/**
+ * mbuf_channel_new_unpaid() - make a live channel that is no user's
+ *
+ * Context, return: as mbuf_channel_new(). No memory cgroup is charged.
+ */
+struct mbuf_channel *mbuf_channel_new_unpaid(void)
+{
+	return channel_new(false, GFP_KERNEL);
+}
+
+/**
+ * mbuf_end_adopt() - give an endpoint to a driver
+ * @c: the channel
+ * @side: which endpoint; it is open, and nobody has it
+ * @driver: whom to tell from now on, perhaps at once
+ *
+ * Context: process context. The caller's reference keeps the channel.
+ */
+void mbuf_end_adopt(struct mbuf_channel *c, unsigned int side,
+		    struct mbuf_end_driver *driver)
+{
+	struct mbuf_endpoint *end = &c->end[side];
+
+	raw_spin_lock_irq(&c->lock);
+	end->kernel = true;
+	end->driver = driver;
+	if (end->signals || !(c->status & STATUS_OPEN(!side)))
+		driver->notify(driver);
+	raw_spin_unlock_irq(&c->lock);
 }
 
 /**
@@ -573,6 +622,7 @@ static void end_shut(struct mbuf_channel *c, unsigned int side,
 	end->map = NULL;
 	r->payer = end->payer;
 	end->payer = NULL;
+	end->driver = NULL;
 	r->bid = mbuf_offer_drop(end);
 	end_state_changed(c, &c->end[!side], kick);
 }
@@ -597,7 +647,8 @@ static void end_bury(struct mbuf_channel *c, unsigned int side,
  * @side: which endpoint; it may be closed already
  *
  * Nobody waits at it: neither does anybody have its file, nor does the thread
- * exist that it belonged to. Its peer is told.
+ * exist that it belonged to. Its peer is told. A driver that has it is not
+ * notified any more.
  *
  * Context: process context, may sleep.
  */
@@ -869,7 +920,8 @@ void mbuf_end_undo(struct mbuf_endpoint *end, const struct mbuf_taken *got)
  */
 int __init mbuf_channel_init(void)
 {
-	channel_cache = KMEM_CACHE(mbuf_channel, SLAB_ACCOUNT);
+	/* Who allocates says whether a memory cgroup pays. */
+	channel_cache = KMEM_CACHE(mbuf_channel, 0);
 	return channel_cache ? 0 : -ENOMEM;
 }
 

@@ -20,9 +20,17 @@ static int gone_error(const struct mbuf_channel *c)
 	return c->status & STATUS_REFUSED ? -ECONNREFUSED : -EPIPE;
 }
 
-/* Not all can be done: can @steps? Under the lock. */
-static int end_check_steps(struct mbuf_channel *c, struct mbuf_endpoint *end,
-			   unsigned int steps)
+/**
+ * mbuf_end_check_steps() - not all can be done: can this?
+ * @c: the channel, which is not live
+ * @end: the endpoint
+ * @steps: MBUF_STEP_*
+ *
+ * Context: under the lock.
+ * Return: 0, or the error.
+ */
+int mbuf_end_check_steps(struct mbuf_channel *c, struct mbuf_endpoint *end,
+			 unsigned int steps)
 {
 	u32 status = c->status;
 
@@ -71,7 +79,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 
 	raw_spin_lock_irq(&c->lock);
 	if (unlikely(c->status != STATUS_LIVE)) {
-		err = end_check_steps(c, end, steps);
+		err = mbuf_end_check_steps(c, end, steps);
 		if (err)
 			goto unlock;
 	}
@@ -442,6 +450,30 @@ static void end_snapshot(struct mbuf_endpoint *end,
 }
 
 /**
+ * mbuf_end_who() - who has an endpoint?
+ * @end: the endpoint
+ * @who: result: the process; nobody yet, if that has no process id. Valid for
+ *	as long as the channel, no reference is taken
+ *
+ * Context: process context.
+ * Return: true if it is a driver.
+ */
+bool mbuf_end_who(struct mbuf_endpoint *end, struct mbuf_identity *who)
+{
+	struct mbuf_channel *c = mbuf_end_channel(end);
+	bool kernel;
+
+	memset(who, 0, sizeof(*who));
+	raw_spin_lock_irq(&c->lock);
+	kernel = end->kernel;
+	/* While nobody has accepted it is about to be written. */
+	if (!(c->status & STATUS_PENDING) || end->side == MBUF_SIDE_CONNECT)
+		*who = end->who;
+	raw_spin_unlock_irq(&c->lock);
+	return kernel;
+}
+
+/**
  * mbuf_channel_tell() - who has an endpoint?
  * @c: the channel
  * @side: which endpoint
@@ -452,16 +484,9 @@ static void end_snapshot(struct mbuf_endpoint *end,
 void mbuf_channel_tell(struct mbuf_channel *c, unsigned int side,
 		       struct mbuf_peer *p)
 {
-	struct mbuf_endpoint *peer = &c->end[side];
-	struct mbuf_identity who = { };
-	bool kernel;
+	struct mbuf_identity who;
+	bool kernel = mbuf_end_who(&c->end[side], &who);
 
-	raw_spin_lock_irq(&c->lock);
-	kernel = peer->kernel;
-	/* While nobody has accepted it is about to be written. */
-	if (!(c->status & STATUS_PENDING) || side == MBUF_SIDE_CONNECT)
-		who = peer->who;
-	raw_spin_unlock_irq(&c->lock);
 	mbuf_identity_tell(&who, p);
 	if (kernel)
 		p->flags = MBUF_PEER_KNOWN | MBUF_PEER_KERNEL;

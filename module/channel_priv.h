@@ -124,7 +124,13 @@ void mbuf_channel_approved(struct mbuf_channel *c);
 int mbuf_end_detach(struct mbuf_endpoint *end, struct mbuf_set *set);
 void __mbuf_end_signal(struct mbuf_endpoint *end, u32 n,
 		       struct mbuf_kick *kick);
+void mbuf_end_pollers(struct mbuf_endpoint *end, struct mbuf_kick *kick);
 void mbuf_end_unwait(struct mbuf_endpoint *end, struct mbuf_end_waiter *w);
+void mbuf_end_adopt(struct mbuf_channel *c, unsigned int side,
+		    struct mbuf_end_driver *driver);
+int mbuf_end_check_steps(struct mbuf_channel *c, struct mbuf_endpoint *end,
+			 unsigned int steps);
+bool mbuf_end_who(struct mbuf_endpoint *end, struct mbuf_identity *who);
 void mbuf_end_undo(struct mbuf_endpoint *end, const struct mbuf_taken *got);
 
 static inline struct mbuf_channel *mbuf_end_channel(struct mbuf_endpoint *end)

@@ -5,12 +5,14 @@
  * Anybody may open it: all that can be made through it is charged to who opens
  * it, and nothing that others made can be reached without a descriptor that
  * they gave away. Unloading is refused while any descriptor is open, as each
- * pins the module through its file_operations.
+ * pins the module through its file_operations, and while a driver is loaded that
+ * uses kapi.c.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "bind.h"
 #include "channel.h"
+#include "kapi.h"
 #include "listener.h"
 #include "object.h"
 #include "quota.h"
@@ -36,11 +38,16 @@ static int __init mbuf_init(void)
 	err = mbuf_channel_init();
 	if (err)
 		goto bind;
-	err = misc_register(&mbuf_device);
+	err = mbuf_kernel_init();
 	if (err)
 		goto channel;
+	err = misc_register(&mbuf_device);
+	if (err)
+		goto kernel;
 	return 0;
 
+kernel:
+	mbuf_kernel_exit();
 channel:
 	mbuf_channel_exit();
 bind:
@@ -52,6 +59,7 @@ static void __exit mbuf_exit(void)
 {
 	misc_deregister(&mbuf_device);
 	mbuf_listener_exit();
+	mbuf_kernel_exit();
 	mbuf_channel_exit();
 	mbuf_bind_exit();
 }

@@ -162,4 +162,21 @@ static inline void mbuf_source_ready(struct mbuf_source *src,
 		__mbuf_source_ready(src, kick);
 }
 
+/**
+ * mbuf_source_pollers() - who polls the set that a source is in
+ * @src: the source
+ * @kick: whom to wake later
+ *
+ * Context: under the object's lock.
+ */
+static inline void mbuf_source_pollers(struct mbuf_source *src,
+				       struct mbuf_kick *kick)
+{
+	/* The room changes under the object's lock, too. */
+	if (src->room && waitqueue_active(&src->room->set->poll)) {
+		kick->poll[1] = &src->room->set->poll;
+		kick->events[1] = EPOLLIN | EPOLLRDNORM;
+	}
+}
+
 #endif /* _MBUF_SET_H */

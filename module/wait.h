@@ -191,17 +191,32 @@ static __always_inline void mbuf_kick_begin(struct mbuf_kick *kick)
  */
 static __always_inline void mbuf_kick_task(struct task_struct *task)
 {
-	smp_mb();
+	smp_mb();	/* see above */
 	if (!task_is_running(task))
 		wake_up_process(task);
+}
+
+/**
+ * mbuf_kick_end_tasks() - wake whom it says, but the pollers
+ * @kick: whom; somebody else sees to pollers
+ *
+ * Context: any but NMI, none of our locks held; leaves the critical section.
+ */
+static __always_inline void mbuf_kick_end_tasks(const struct mbuf_kick *kick)
+{
+	if (kick->task[0])
+		mbuf_kick_task(kick->task[0]);
+	if (kick->task[1])
+		mbuf_kick_task(kick->task[1]);
+	rcu_read_unlock();
 }
 
 /**
  * mbuf_kick_end() - wake whom it says
  * @kick: whom
  *
- * Context: no locks held, not in interrupt context; leaves the critical
- * section.
+ * Context: no locks held, in process context or from an irq_work; leaves the
+ * critical section.
  */
 static __always_inline void mbuf_kick_end(const struct mbuf_kick *kick)
 {

@@ -97,6 +97,11 @@ if [ -n "$VM_MBUF" ]; then
 	$bb insmod "$dir/$VM_MBUF" $VM_MBUF_ARGS || fail load mbuf.ko
 fi
 
+while read -r m params; do
+	# shellcheck disable=SC2086 # several arguments
+	$bb insmod "$dir/$m.ko" $params || fail load "$m"
+done <"$dir/later"
+
 leaks=/sys/kernel/debug/kmemleak
 [ ! -w "$leaks" ] || echo clear >"$leaks"
 
@@ -159,17 +164,29 @@ if [ -w "$leaks" ]; then
 	fi
 fi
 
-if [ -n "$VM_MBUF" ] && [ -z "$VM_KEEP" ]; then
+# unload NAME
+unload()
+{
 	# The last close of a killed process may still be under way.
 	tries=0
-	until $bb rmmod "$VM_MBUF_NAME" 2>/tmp/rmmod.err; do
+	until $bb rmmod "$1" 2>/tmp/rmmod.err; do
 		tries=$((tries + 1))
 		if [ "$tries" -ge 50 ]; then
-			ctl unload "$VM_MBUF_NAME: $(head -n 1 /tmp/rmmod.err)"
-			break
+			ctl unload "$1: $(head -n 1 /tmp/rmmod.err)"
+			return 1
 		fi
 		sleep 0.1
 	done
+}
+
+if [ -z "$VM_KEEP" ]; then
+	unloaded=1
+	for m in $($bb tac "$dir/later" | $bb cut -d ' ' -f 1); do
+		[ -z "$unloaded" ] || unload "$m" || unloaded=
+	done
+	if [ -n "$VM_MBUF" ] && [ -n "$unloaded" ]; then
+		unload "$VM_MBUF_NAME"
+	fi
 fi
 
 if [ -n "$VM_OUT" ]; then
