@@ -31,28 +31,47 @@
 /* A limit that is never met, unless something was lost. */
 #define PATIENCE	(120 * HZ)
 
+struct test;
+
+/*
+ * struct test_end - an endpoint
+ * @t: whose
+ * @next: an older one; kept until the file is closed, for late receivers
+ * @ke: as mbuf knows it
+ * @flags: MBUF_TEST_*
+ * @inside: receivers that run
+ * @over: mbuf_kernel_close() has returned
+ * @told: the receiver knows that the peer has gone
+ */
+struct test_end {
+	struct test *t;
+	struct test_end *next;
+	struct mbuf_kernel_end *ke;
+	u32 flags;
+	atomic_t inside;
+	bool over;
+	bool told;
+};
+
 /*
  * struct test - an open file
  * @lock: protects making and closing
  * @end: the endpoint; looked up by interrupts under RCU
+ * @all: it and all older ones
  * @timer: the interrupt source
  * @release: for receivers that wait
- * @inside: receivers that run
- * @over: mbuf_kernel_close() has returned
  * @stats: each field has one writer, the receiver or the interrupt
  * @kept: endpoints of channels between drivers
  */
 struct test {
 	struct mutex lock;	/* see above */
-	struct mbuf_kernel_end __rcu *end;
-	u32 flags;
+	struct test_end __rcu *end;
+	struct test_end *all;
 	struct hrtimer timer;
 	u64 limit;
 	ktime_t period;
 	unsigned int hold;
 	struct completion release;
-	atomic_t inside;
-	bool over;
 	struct mbuf_test_stats stats;
 	struct mbuf_kernel_end **kept;
 	u32 nr_kept;
@@ -83,16 +102,16 @@ static enum hrtimer_restart test_fire(struct hrtimer *timer)
 {
 	struct test *t = container_of(timer, struct test, timer);
 	struct mbuf_test_stats *s = &t->stats;
-	struct mbuf_test_value v = mbuf_test_number(s->fired + 1);
-	struct mbuf_kernel_end *ke;
+	struct mbuf_test_value v = mbuf_test_value(s->fired + 1);
+	struct test_end *e;
 
 	if (!in_hardirq())
 		count(&s->not_hard);
 	rcu_read_lock();
-	ke = rcu_dereference(t->end);
-	if (ke) {
+	e = rcu_dereference(t->end);
+	if (e) {
 		ndelay(t->hold);
-		switch (mbuf_kernel_send(ke, &v)) {
+		switch (mbuf_kernel_send(e->ke, &v)) {
 		case 0:
 			count(&s->fired);
 			break;
@@ -139,63 +158,66 @@ static long test_timer(struct test *t, void __user *arg)
 
 static void test_close(struct test *t)
 {
-	struct mbuf_kernel_end *ke;
+	struct test_end *e;
 
 	/* The receiver may do the same: who gets it closes it. */
-	ke = unrcu_pointer(xchg(&t->end, NULL));
-	if (!ke)
+	e = unrcu_pointer(xchg(&t->end, NULL));
+	if (!e)
 		return;
-	mbuf_kernel_close(ke);
-	WRITE_ONCE(t->over, true);
+	mbuf_kernel_close(e->ke);
+	WRITE_ONCE(e->over, true);
 }
 
 static void test_receive(struct mbuf_kernel_end *ke,
 			 const struct mbuf_kernel_msg *msg, void *priv)
 {
-	struct test *t = priv;
+	struct test_end *e = priv;
+	struct test *t = e->t;
 	struct mbuf_test_stats *s = &t->stats;
 	struct mbuf_test_value v;
+	u64 number;
 
-	if (atomic_inc_return(&t->inside) != 1)
+	if (atomic_inc_return(&e->inside) != 1)
 		count(&s->nested);
-	if (READ_ONCE(t->over))
+	if (READ_ONCE(e->over))
 		count(&s->after);
+	if (e->told)
+		count(&s->again);
+	e->told = msg->closed;
 	if (!in_task() || irqs_disabled() || in_softirq())
 		count(&s->atomic);
 	might_sleep();
 
 	memcpy(&v, msg->data, sizeof(v));
-	if (msg->seq && v.word[3] == MBUF_TEST_MAGIC && !mbuf_test_whole(&v))
+	number = mbuf_test_number(&v);
+	if (!mbuf_test_whole(&v))
 		count(&s->torn);
-	s->last = v;
+	WRITE_ONCE(s->last, number);
 	WRITE_ONCE(s->seq, msg->seq);
 	WRITE_ONCE(s->signals, s->signals + msg->signals);
 	if (msg->closed)
 		count(&s->closed);
 
-	if (v.word[0] == MBUF_TEST_CMD_BLOCK) {
+	if (number == MBUF_TEST_CMD_BLOCK) {
 		WRITE_ONCE(s->blocked, 1);
 		wait_for_completion(&t->release);
 		WRITE_ONCE(s->blocked, 0);
-	} else if (t->flags & MBUF_TEST_ECHO && !msg->closed) {
+	} else if (e->flags & MBUF_TEST_ECHO && !msg->closed) {
 		mbuf_kernel_send(ke, &v);
 	}
 	/* The last, so that what was counted is there when it is seen. */
 	smp_store_release(&s->received, s->received + 1);
-	atomic_dec(&t->inside);
-	if (v.word[0] == MBUF_TEST_CMD_CLOSE)
+	atomic_dec(&e->inside);
+	if (number == MBUF_TEST_CMD_CLOSE)
 		test_close(t);
 }
 
 static long test_open_end(struct test *t, void __user *arg)
 {
-	struct mbuf_kernel_receiver receiver = {
-		.receive = test_receive,
-		.priv = t,
-	};
-	struct mbuf_kernel_end *ke;
+	struct mbuf_kernel_receiver receiver = { .receive = test_receive };
 	struct mbuf_kernel_fd user;
 	struct mbuf_test_open a;
+	struct test_end *e;
 	long err = 0;
 
 	if (copy_from_user(&a, arg, sizeof(a)))
@@ -207,23 +229,32 @@ static long test_open_end(struct test *t, void __user *arg)
 		err = -EBUSY;
 		goto unlock;
 	}
-	t->flags = a.flags;
-	t->over = false;
-	ke = mbuf_kernel_create(a.flags & MBUF_TEST_RECEIVE ? &receiver : NULL,
-				a.end_flags, &user);
-	if (IS_ERR(ke)) {
-		err = PTR_ERR(ke);
+	e = kzalloc(sizeof(*e), GFP_KERNEL);
+	if (!e) {
+		err = -ENOMEM;
 		goto unlock;
 	}
+	e->t = t;
+	e->flags = a.flags;
+	receiver.priv = e;
+	e->ke = mbuf_kernel_create(a.flags & MBUF_TEST_RECEIVE ? &receiver :
+				   NULL, a.end_flags, &user);
+	if (IS_ERR(e->ke)) {
+		err = PTR_ERR(e->ke);
+		kfree(e);
+		goto unlock;
+	}
+	e->next = t->all;
+	t->all = e;
 	a.fd = user.fd;
 	a.id = user.id;
 	if (copy_to_user(arg, &a, sizeof(a))) {
 		mbuf_kernel_fd_abort(&user);
-		mbuf_kernel_close(ke);
+		mbuf_kernel_close(e->ke);
 		err = -EFAULT;
 		goto unlock;
 	}
-	rcu_assign_pointer(t->end, ke);
+	rcu_assign_pointer(t->end, e);
 	mbuf_kernel_fd_install(&user);
 unlock:
 	mutex_unlock(&t->lock);
@@ -255,11 +286,14 @@ struct call {
 static int call_op(struct call *call)
 {
 	struct mbuf_kernel_end *ke = call->ke;
+	const struct test_end *e;
 	int err;
 
 	rcu_read_lock();
-	if (call->t)
-		ke = rcu_dereference(call->t->end);
+	if (call->t) {
+		e = rcu_dereference(call->t->end);
+		ke = e ? e->ke : NULL;
+	}
 	switch (ke ? call->a.op : MBUF_TEST_OPS) {
 	case MBUF_TEST_OP_WRITE:
 		err = mbuf_kernel_write(ke, &call->a.value);
@@ -405,13 +439,13 @@ static long test_peer(struct test *t, void __user *arg)
 {
 	struct mbuf_test_peer a = { };
 	struct mbuf_kernel_peer peer;
-	struct mbuf_kernel_end *ke;
+	struct test_end *e;
 	long err = 0;
 
 	rcu_read_lock();
-	ke = rcu_dereference(t->end);
-	if (ke) {
-		mbuf_kernel_peer(ke, &peer);
+	e = rcu_dereference(t->end);
+	if (e) {
+		mbuf_kernel_peer(e->ke, &peer);
 		a.pid = pid_nr(peer.pid);
 		a.uid = from_kuid_munged(&init_user_ns, peer.uid);
 		a.gid = from_kgid_munged(&init_user_ns, peer.gid);
@@ -625,7 +659,7 @@ static void racer_close(struct racer *r, struct mbuf_kernel_end *ke)
 static enum hrtimer_restart racer_fire(struct hrtimer *timer)
 {
 	struct racer *r = container_of(timer, struct racer, timer);
-	struct mbuf_test_value v = mbuf_test_number(r->sent);
+	struct mbuf_test_value v = mbuf_test_value(r->sent);
 	struct mbuf_kernel_end *ke;
 
 	rcu_read_lock();
@@ -825,6 +859,12 @@ static int test_release(struct inode *inode, struct file *file)
 	hrtimer_cancel(&t->timer);
 	/* It may have closed its endpoint itself. */
 	mbuf_kernel_flush();
+	while (t->all) {
+		struct test_end *e = t->all;
+
+		t->all = e->next;
+		kfree(e);
+	}
 	kfree(t);
 	return 0;
 }

@@ -11,17 +11,15 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* What goes over channels: four words that belong together. */
+/* What goes over channels: four words, made from a number. */
 struct mbuf_test_value {
 	__u64 word[4];
 };
 
-#define MBUF_TEST_MAGIC		0x6d627566746573ULL
-
 /* What a receiver does: struct mbuf_test_open.flags. */
 #define MBUF_TEST_RECEIVE	0x01	/* it is told */
 #define MBUF_TEST_ECHO		0x02	/* sends the value back */
-/* Commands in word[0], with MBUF_TEST_RECEIVE. */
+/* Numbers that are commands to a receiver. */
 #define MBUF_TEST_CMD_BLOCK	(~0ULL)		/* until RELEASE */
 #define MBUF_TEST_CMD_CLOSE	(~0ULL - 1)	/* close the own endpoint */
 
@@ -47,8 +45,7 @@ struct mbuf_test_open {
  * @limit: it stops by itself after so many values were sent; 0: it does not
  * @hold: ns between looking up the endpoint and using it
  *
- * In a hard interrupt it sends the number of the interrupt in word[0], with
- * the others made from it, see mbuf_test_number().
+ * In a hard interrupt it sends the number of the interrupt.
  */
 struct mbuf_test_timer {
 	__u64 period;
@@ -109,12 +106,13 @@ struct mbuf_test_call {
  * @received: calls of the receiver
  * @signals: signals that it was told of
  * @closed: how often it was told that the peer has gone
- * @torn: values that did not belong together
+ * @torn: values that were not whole
  * @nested: calls of the receiver while it was running
  * @after: calls of the receiver after the endpoint was closed
+ * @again: calls of the receiver after it was told that the peer has gone
  * @atomic: calls of the receiver where it could not have slept
  * @seq: number of the value that it got last
- * @last: that value
+ * @last: the number that this was made from
  * @blocked: receivers that wait for RELEASE
  * @active: the interrupt source runs
  */
@@ -130,9 +128,10 @@ struct mbuf_test_stats {
 	__u64 torn;
 	__u64 nested;
 	__u64 after;
+	__u64 again;
 	__u64 atomic;
 	__u64 seq;
-	struct mbuf_test_value last;
+	__u64 last;
 	__u32 blocked;
 	__u32 active;
 };
@@ -204,22 +203,33 @@ struct mbuf_test_race {
 /* Make and keep so many channels between drivers, until the file is closed. */
 #define MBUF_TEST_KEEP		_IOW(MBUF_TEST_TYPE, 9, __u32)
 
-/* The value for a number. */
-static inline struct mbuf_test_value mbuf_test_number(__u64 n)
+/* The value for a number; that for 0 is what a slot has at first. */
+static inline struct mbuf_test_value mbuf_test_value(__u64 n)
 {
 	struct mbuf_test_value v = {
-		.word = { n, ~n, n * 0x9e3779b97f4a7c15ULL, MBUF_TEST_MAGIC },
+		.word = {
+			n * 0x9e3779b97f4a7c15ULL,
+			n,
+			n * 0xc2b2ae3d27d4eb4fULL,
+			n * 0xd6e8feb86659fd93ULL,
+		},
 	};
 
 	return v;
 }
 
-/* Is it one, whole? */
+/* The number of a value. */
+static inline __u64 mbuf_test_number(const struct mbuf_test_value *v)
+{
+	return v->word[1];
+}
+
+/* Is it a value, and whole? */
 static inline int mbuf_test_whole(const struct mbuf_test_value *v)
 {
-	struct mbuf_test_value want = mbuf_test_number(v->word[0]);
+	struct mbuf_test_value want = mbuf_test_value(mbuf_test_number(v));
 
-	return v->word[1] == want.word[1] && v->word[2] == want.word[2] &&
+	return v->word[0] == want.word[0] && v->word[2] == want.word[2] &&
 	       v->word[3] == want.word[3];
 }
 
