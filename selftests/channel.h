@@ -288,7 +288,7 @@ static inline void refs_of(struct mbuf_ref *refs, const int *fds, uint32_t nr)
 /*
  * Waits of all kinds, made by a thread so that they can sleep
  */
-enum way {
+enum how {
 	WAY_WAIT,	/* EXCHANGE: WAIT */
 	WAY_TAKE,	/* EXCHANGE: WAIT, READ */
 	WAY_ALL,	/* EXCHANGE: all four */
@@ -298,7 +298,7 @@ enum way {
 	NR_WAYS
 };
 
-static inline const char *way_name(enum way way)
+static inline const char *way_name(enum how way)
 {
 	static const char *const names[] = {
 		[WAY_WAIT] = "WAIT",
@@ -315,7 +315,7 @@ static inline const char *way_name(enum way way)
 #define FOR_EACH_WAY(way)	for ((way) = 0; (way) < NR_WAYS; (way)++)
 
 struct waiter {
-	enum way way;
+	enum how way;
 	int fd;
 	int session;		/* WAY_ANY */
 	uint64_t deadline;	/* MBUF_FOREVER for read and readv */
@@ -331,14 +331,14 @@ struct waiter {
 	pthread_t thread;
 };
 
-static inline uint32_t way_steps(enum way way)
+static inline uint32_t way_steps(enum how way)
 {
 	return way == WAY_WAIT ? MBUF_STEP_WAIT :
 	       way == WAY_TAKE ? STEPS_TAKE : STEPS_ALL;
 }
 
 /* Prepares the call; waiter_again() makes it, as often as wanted. */
-static inline void waiter_init(struct waiter *w, enum way way, int fd,
+static inline void waiter_init(struct waiter *w, enum how way, int fd,
 			       uint64_t deadline)
 {
 	memset(w, 0, sizeof(*w));
@@ -391,7 +391,7 @@ static inline bool waiter_go(struct waiter *w)
 	return !pthread_create(&w->thread, NULL, waiter_main, w);
 }
 
-static inline bool waiter_start(struct waiter *w, enum way way, int session,
+static inline bool waiter_start(struct waiter *w, enum how way, int session,
 				int fd)
 {
 	waiter_init(w, way, fd, MBUF_FOREVER);
@@ -411,13 +411,13 @@ static inline long waiter_join(struct waiter *w)
 }
 
 /* What the call gives when there was a signal. */
-static inline long way_success(enum way way)
+static inline long way_success(enum how way)
 {
 	return way == WAY_READ || way == WAY_READV ? MBUF_SLOT_SIZE : 0;
 }
 
 /* What it gives at the end: read() has no error for it. */
-static inline long way_end(enum way way)
+static inline long way_end(enum how way)
 {
 	return way == WAY_READ || way == WAY_READV ? 0 :
 	       way == WAY_ANY ? 0 : -EPIPE;

@@ -855,7 +855,13 @@ static void *reading(void *arg)
 	return NULL;
 }
 
-#define EXPECT_OK(wrong) EXPECT_EQ(NULL, wrong) { TH_LOG("%s", wrong); }
+#define EXPECT_OK(what) do {						\
+	const char *__wrong = (what);					\
+									\
+	EXPECT_EQ(NULL, __wrong) {					\
+		TH_LOG("%s", __wrong);					\
+	}								\
+} while (0)
 
 TEST_F(channel, never_torn)
 {

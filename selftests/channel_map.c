@@ -7,16 +7,14 @@
 #include "channel.h"
 #include "polling.h"
 
-typedef const volatile struct mbuf_slot_map *slot_map;
-
-static slot_map map_slot(int fd)
+static const struct mbuf_slot_map *map_slot(int fd)
 {
 	void *p = mmap(NULL, page_size(), PROT_READ, MAP_SHARED, fd, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static void unmap_slot(slot_map m)
+static void unmap_slot(const struct mbuf_slot_map *m)
 {
 	munmap((void *)(uintptr_t)m, page_size());
 }
@@ -25,9 +23,10 @@ static void unmap_slot(slot_map m)
  * As the header says: a copy of one moment. The number of attempts that it
  * took, 0 if it does not end.
  */
-static unsigned int map_read(slot_map m, struct mbuf_slot_map *out)
+static unsigned int map_read(const struct mbuf_slot_map *m,
+			     struct mbuf_slot_map *out)
 {
-	const volatile uint64_t *words = (const volatile uint64_t *)m;
+	const uint64_t *words = (const uint64_t *)m;
 	uint64_t *to = (uint64_t *)out;
 	unsigned int tries, i;
 	uint32_t version;
@@ -45,7 +44,7 @@ static unsigned int map_read(slot_map m, struct mbuf_slot_map *out)
 	return 0;
 }
 
-static struct mbuf_slot_map map_now(slot_map m)
+static struct mbuf_slot_map map_now(const struct mbuf_slot_map *m)
 {
 	struct mbuf_slot_map s;
 
@@ -55,7 +54,7 @@ static struct mbuf_slot_map map_now(slot_map m)
 }
 
 /* What the mapping shows must be what INFO says. */
-static const char *map_wrong(slot_map m, int fd)
+static const char *map_wrong(const struct mbuf_slot_map *m, int fd)
 {
 	struct mbuf_channel_info info = ch_info(fd);
 	struct mbuf_slot_map s = map_now(m);
@@ -94,8 +93,8 @@ TEST_F(channel, shows_what_there_is)
 	const struct mbuf_slot_map zero = {};
 	struct mbuf_slot_map s;
 	struct waiter w;
-	enum way way;
-	slot_map m;
+	enum how way;
+	const struct mbuf_slot_map *m;
 	size_t i;
 
 	make_channel(MBUF_END_MAP);
@@ -105,7 +104,7 @@ TEST_F(channel, shows_what_there_is)
 	EXPECT_EQ(0, memcmp(&s.state, &zero.state, sizeof(s) - 4));
 	/* The rest of the page is nothing. */
 	for (i = sizeof(s); i < page_size(); i++)
-		ASSERT_EQ(0, ((const volatile uint8_t *)m)[i]);
+		ASSERT_EQ(0, ((const uint8_t *)m)[i]);
 
 	ASSERT_EQ(0, ch_write(self->b, 1));
 	EXPECT_EQ(1, value_num(map_now(m).data));
@@ -144,7 +143,7 @@ TEST_F(channel, shows_what_there_is)
 TEST_F(channel, shows_what_comes_back)
 {
 	struct mbuf_exchange *x = map_pages(sizeof(*x), PROT_READ | PROT_WRITE);
-	slot_map m;
+	const struct mbuf_slot_map *m;
 
 	ASSERT_NE(NULL, x);
 	make_channel(MBUF_END_MAP);
@@ -163,7 +162,7 @@ TEST_F(channel, shows_what_comes_back)
 /* Mapped at any time, it shows what was there before. */
 TEST_F(channel, mapped_late)
 {
-	slot_map m, n;
+	const struct mbuf_slot_map *m, *n;
 
 	make_channel(MBUF_END_MAP);
 	ASSERT_EQ(0, ch_put(self->b, 1));
@@ -246,7 +245,7 @@ TEST_F(channel, nothing_but_reading)
 	/* Lowered and raised to what they were they can be. */
 	EXPECT_EQ(0, mprotect(p, page, PROT_NONE));
 	EXPECT_EQ(0, mprotect(p, page, PROT_READ));
-	EXPECT_SHOWS((slot_map)p, self->a);
+	EXPECT_SHOWS(p, self->a);
 	munmap(p, page);
 }
 
@@ -298,7 +297,7 @@ TEST_F(channel, no_writing_by_other_routes)
 	struct iovec local, remote;
 	uint64_t evil = UINT64_MAX;
 	char path[64];
-	slot_map m;
+	const struct mbuf_slot_map *m;
 	int fd, status;
 	pid_t pid;
 
@@ -357,7 +356,7 @@ TEST_F(channel, no_writing_by_other_routes)
  */
 TEST_F(channel, does_not_keep_the_end_open)
 {
-	slot_map m;
+	const struct mbuf_slot_map *m;
 	long users;
 
 	make_channel(MBUF_END_MAP);
@@ -384,7 +383,7 @@ TEST_F(channel, does_not_keep_the_end_open)
 
 TEST_F(channel, tells_of_the_end)
 {
-	slot_map m;
+	const struct mbuf_slot_map *m;
 
 	make_channel(MBUF_END_MAP);
 	m = map_slot(self->a);
@@ -403,7 +402,7 @@ TEST_F(channel, tells_of_the_end)
 
 struct map_child {
 	int a;
-	slot_map m;
+	const struct mbuf_slot_map *m;
 	int ready, go;
 };
 
@@ -429,7 +428,7 @@ TEST_F(channel, fork_inherits_it)
 {
 	struct map_child c;
 	int p[2], g[2];
-	slot_map m;
+	const struct mbuf_slot_map *m;
 	char byte;
 	pid_t pid;
 
@@ -468,7 +467,7 @@ TEST_F(channel, moved_and_unmapped)
 {
 	size_t page = page_size();
 	uint8_t *p, *q, *room;
-	slot_map m;
+	const struct mbuf_slot_map *m;
 
 	make_channel(MBUF_END_MAP);
 	ASSERT_EQ(0, ch_put(self->b, 1));
@@ -478,33 +477,33 @@ TEST_F(channel, moved_and_unmapped)
 	/* It does not grow. */
 	EXPECT_EQ(MAP_FAILED, mremap(p, page, 2 * page, 0));
 	EXPECT_EQ(MAP_FAILED, mremap(p, page, 2 * page, MREMAP_MAYMOVE));
-	EXPECT_SHOWS((slot_map)(void *)p, self->a);
+	EXPECT_SHOWS((void *)p, self->a);
 	/* It moves, before and after it was touched. */
 	room = map_pages(page, PROT_NONE);
 	ASSERT_NE(NULL, room);
 	q = mremap(p, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, room);
 	ASSERT_EQ(room, q);
-	EXPECT_SHOWS((slot_map)(void *)q, self->a);
+	EXPECT_SHOWS((void *)q, self->a);
 	ASSERT_EQ(0, ch_put(self->b, 2));
-	EXPECT_SHOWS((slot_map)(void *)q, self->a);
+	EXPECT_SHOWS((void *)q, self->a);
 	/* Whether a copy of it can be made or not, there is one slot. */
 	p = mremap(q, 0, page, MREMAP_MAYMOVE);
 	if (p != MAP_FAILED) {
 		ASSERT_EQ(0, ch_put(self->b, 3));
-		EXPECT_SHOWS((slot_map)(void *)p, self->a);
+		EXPECT_SHOWS((void *)p, self->a);
 		munmap(p, page);
 	}
-	EXPECT_SHOWS((slot_map)(void *)q, self->a);
+	EXPECT_SHOWS((void *)q, self->a);
 	/* Pages are thrown away and come back. */
 	EXPECT_EQ(0, madvise(q, page, MADV_DONTNEED));
-	EXPECT_SHOWS((slot_map)(void *)q, self->a);
+	EXPECT_SHOWS((void *)q, self->a);
 	munmap(q, page);
 
 	/* Locked in memory, and read ahead. */
 	p = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_POPULATE | MAP_LOCKED,
 		 self->a, 0);
 	ASSERT_NE(MAP_FAILED, p);
-	EXPECT_SHOWS((slot_map)(void *)p, self->a);
+	EXPECT_SHOWS((void *)p, self->a);
 	munmap(p, page);
 }
 
@@ -514,7 +513,7 @@ TEST_F(channel, pages_are_not_shared)
 	const struct mbuf_slot_map zero = {};
 	int end[16][2], round, i, k;
 	struct mbuf_slot_map s;
-	slot_map m[16][2];
+	const struct mbuf_slot_map *m[16][2];
 	size_t at;
 
 	for (round = 0; round < 8; round++) {
@@ -529,7 +528,7 @@ TEST_F(channel, pages_are_not_shared)
 				ASSERT_EQ(0, memcmp(&s.state, &zero.state,
 						    sizeof(s) - 4));
 				for (at = sizeof(s); at < page_size(); at++)
-					ASSERT_EQ(0, ((const volatile uint8_t *)
+					ASSERT_EQ(0, ((const uint8_t *)
 						      m[i][k])[at]);
 			}
 		}
@@ -556,7 +555,7 @@ TEST_F(channel, pages_are_not_shared)
  */
 struct stream {
 	int fd;
-	slot_map m;
+	const struct mbuf_slot_map *m;
 	uint64_t nr, snapshots, retries;
 	_Atomic bool stop;
 	const char *wrong;
@@ -650,7 +649,7 @@ static void *map_and_unmap(void *arg)
 	struct stream *s = arg;
 
 	while (!s->stop) {
-		slot_map m = map_slot(s->fd);
+		const struct mbuf_slot_map *m = map_slot(s->fd);
 
 		if (!m)
 			continue;	/* closed meanwhile */
@@ -699,7 +698,7 @@ TEST_F(channel, in_proc)
 	unsigned long start = 0, end;
 	bool found = false;
 	char perms[8];
-	slot_map m;
+	const struct mbuf_slot_map *m;
 	FILE *f;
 
 	make_channel(MBUF_END_MAP);

@@ -6,7 +6,7 @@
 #include <sched.h>
 #include "channel.h"
 
-static int start_waiter(struct waiter *w, enum way way, int session, int fd)
+static int start_waiter(struct waiter *w, enum how way, int session, int fd)
 {
 	return waiter_start(w, way, session, fd) ? ch_asleep(fd) : -EAGAIN;
 }
@@ -19,7 +19,7 @@ TEST_F(channel, sleeps_until_a_signal)
 {
 	struct waiter w;
 	uint64_t i = 0;
-	enum way way;
+	enum how way;
 	int by;
 
 	make_channel(0);
@@ -59,7 +59,7 @@ TEST_F(channel, does_not_sleep_if_there_is_one)
 	const uint64_t deadlines[] = { MBUF_NOW, 1, MBUF_FOREVER };
 	unsigned int i;
 	struct waiter w;
-	enum way way;
+	enum how way;
 
 	make_channel(0);
 	FOR_EACH_WAY(way) {
@@ -83,7 +83,7 @@ TEST_F(channel, deadlines)
 	struct mbuf_exchange x;
 	uint64_t deadline;
 	struct waiter w;
-	enum way way;
+	enum how way;
 
 	make_channel(0);
 	FOR_EACH_WAY(way) {
@@ -121,7 +121,7 @@ TEST_F(channel, deadlines)
 TEST_F(channel, nonblock_never_sleeps)
 {
 	struct waiter w;
-	enum way way;
+	enum how way;
 
 	make_channel(MBUF_END_NONBLOCK);
 	FOR_EACH_WAY(way) {
@@ -165,7 +165,7 @@ TEST_F(channel, nonblock_can_be_changed)
 TEST_F(channel, second_waiter_is_refused)
 {
 	const uint64_t deadlines[] = { MBUF_NOW, 1, MBUF_FOREVER };
-	enum way first, second;
+	enum how first, second;
 	struct waiter w, v;
 	unsigned int i;
 	uint64_t n = 0;
@@ -517,7 +517,7 @@ TEST_F(channel, value_at_the_time_of_the_signal)
 TEST_F(channel, interrupted)
 {
 	struct waiter w;
-	enum way way;
+	enum how way;
 
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
 	make_channel(0);
@@ -569,7 +569,7 @@ TEST_F(channel, interrupted_and_called_again)
 TEST_F(channel, restarted)
 {
 	struct waiter w;
-	enum way way;
+	enum how way;
 	int i;
 
 	ASSERT_EQ(0, catch_signal(SIGUSR1, SA_RESTART));
@@ -735,7 +735,7 @@ TEST_F(channel, handler_races_with_signal)
 	struct handicap h = { .seed = 1, .time = 100 };
 	unsigned int i, took = 0, interrupted = 0;
 	struct waiter w;
-	enum way way;
+	enum how way;
 
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
 	make_channel(0);
@@ -887,7 +887,7 @@ TEST_F(channel, kill_races_with_signal)
  * own
  */
 struct far {
-	enum way way;
+	enum how way;
 	int session, fd;
 	void *page;
 	struct mbuf_ref ref;
@@ -921,7 +921,7 @@ static void *far_main(void *arg)
 	return NULL;
 }
 
-static bool far_init(struct far *f, enum way way, int session, int fd)
+static bool far_init(struct far *f, enum how way, int session, int fd)
 {
 	memset(f, 0, sizeof(*f));
 	f->way = way;
@@ -957,7 +957,7 @@ static long far_join(struct far *f)
 TEST_F(channel, fault_after_waiting)
 {
 	struct far f;
-	enum way way;
+	enum how way;
 	int gone;
 
 	make_channel(0);
@@ -1150,7 +1150,7 @@ TEST_F(channel, every_end)
 
 	for (n = 0; n <= HISTORY; n++, total *= NR_EVENTS) {
 		for (code = 0; code < total && fails < 10; code++) {
-			enum way way = code % NR_WAYS;
+			enum how way = code % NR_WAYS;
 			struct model m = {};
 			unsigned int c = code;
 			struct waiter w;
@@ -1226,7 +1226,7 @@ TEST_F(channel, read_after_the_end)
 	EXPECT_EQ(1, ch_look(self->a));
 	EXPECT_EQ(POLLHUP, poll_now(self->a, POLL_ALL));
 	EXPECT_EQ(-EPIPE, ch_wait(self->a, MBUF_FOREVER));
-	EXPECT_EQ(0, xread(self->a, (char[32]){}, 32));
+	EXPECT_EQ(-EPIPE, fd_take(self->a));
 	EXPECT_EQ(1, ch_look(self->a));
 }
 
@@ -1234,7 +1234,7 @@ TEST_F(channel, read_after_the_end)
 TEST_F(channel, fault_at_the_end)
 {
 	struct far f;
-	enum way way;
+	enum how way;
 
 	FOR_EACH_WAY(way) {
 		if (way == WAY_ALL)
@@ -1288,7 +1288,7 @@ TEST_F(channel, nobody_to_tell)
 TEST_F(channel, end_while_asleep)
 {
 	struct waiter w;
-	enum way way;
+	enum how way;
 	int last;
 
 	FOR_EACH_WAY(way) {
@@ -1395,7 +1395,7 @@ TEST_F(channel, client_is_killed)
 TEST_F(channel, close_while_asleep)
 {
 	struct waiter w;
-	enum way way;
+	enum how way;
 
 	FOR_EACH_WAY(way) {
 		int fd;
@@ -1424,7 +1424,7 @@ TEST_F(channel, ends_race)
 	struct waiter w;
 
 	for (i = 0; i < RACES; i++) {
-		enum way way = i % NR_WAYS;
+		enum how way = i % NR_WAYS;
 		long ret;
 
 		make_channel(0);
