@@ -163,17 +163,10 @@ void figure(const struct row *row, size_t size, const char *metric,
 	    double value);
 
 /* kernel-figures.c; 0 or -errno. */
-struct flood {
-	pid_t pid;
-	unsigned long long sleeps;
-	double slab;
-};
-
 int room_for_fds(unsigned int nr);
 int slab_bytes(bool files, double *bytes);
-/* What @nr attempts cost the process @pid and the kernel, as figures. */
-int flood_begin(struct flood *flood, pid_t pid);
-int flood_end(const struct flood *flood, const struct row *row,
-	      unsigned int nr);
+/* What @nr attempts cost the partner and the kernel, as figures. */
+int flood(struct row *row, unsigned int nr,
+	  int (*attempt)(struct row *row, unsigned int nr));
 
 #endif /* MBUF_BENCH_H */

@@ -175,13 +175,7 @@ static int denied_run(struct row *row, unsigned int iters)
 
 static int denied_figures(struct row *row, unsigned int divide)
 {
-	struct flood flood;
-	int ret;
-
-	ret = flood_begin(&flood, row->partner);
-	if (!ret)
-		ret = denied_run(row, FLOOD / divide);
-	return ret ? ret : flood_end(&flood, row, FLOOD / divide);
+	return flood(row, FLOOD / divide, denied_run);
 }
 
 static void denied_teardown(struct row *row)
