@@ -28,10 +28,19 @@ static unsigned int map_read(const struct mbuf_slot_map *m,
 {
 	const uint64_t *words = (const uint64_t *)m;
 	uint64_t *to = (uint64_t *)out;
+	uint64_t patience = 0;
 	unsigned int tries, i;
 	uint32_t version;
 
-	for (tries = 1; tries < 1000000; tries++) {
+	for (tries = 1;; tries++) {
+		/* Who writes may be held up by whatever the guest runs on. */
+		if (tries % 4096 == 0) {
+			if (!patience)
+				patience = now_ns() + PATIENCE_NS;
+			else if (now_ns() > patience)
+				break;
+			sched_yield();
+		}
 		version = __atomic_load_n(&m->version, __ATOMIC_ACQUIRE);
 		if (version & 1)
 			continue;
