@@ -59,7 +59,7 @@ const char *mbuf_strerror(int err)
 	case -ENXIO:
 		return "there is no /dev/mbuf; load the module: modprobe mbuf";
 	case -ENOENT:
-		return "not attached to the session; no such offer; or there is no /dev/mbuf: modprobe mbuf";
+		return "not attached to that; no such offer; or no /dev/mbuf: modprobe mbuf";
 	case -ENODEV:
 		return "cannot be mapped; or there is no /dev/mbuf: modprobe mbuf";
 	case -EACCES:

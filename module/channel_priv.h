@@ -271,9 +271,10 @@ static __always_inline bool mbuf_end_count(struct mbuf_endpoint *end)
 {
 	u32 signals = end->signals;
 
+	if (unlikely(!signals || signals == U32_MAX || end->driver))
+		return false;
 	/* See channel.h for why no barrier is needed. */
-	if (unlikely(!signals || signals == U32_MAX || end->driver ||
-		     waitqueue_active(&end->poll)))
+	if (unlikely(waitqueue_active(&end->poll)))
 		return false;
 	WRITE_ONCE(end->signals, signals + 1);
 	mbuf_end_changed(end);

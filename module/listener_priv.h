@@ -191,6 +191,6 @@ int mbuf_name_get(u8 *name, u64 from, u32 len);
 long mbuf_accept(struct file *file, void __user *arg, size_t size);
 
 /* Count what became of a connection: a member of the stats. */
-#define mbuf_listener_count(l, member)	this_cpu_inc((l)->stats->member)
+#define mbuf_listener_count(l, which)	this_cpu_inc((l)->stats->which)
 
 #endif /* _MBUF_LISTENER_PRIV_H */

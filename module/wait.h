@@ -191,7 +191,8 @@ static __always_inline void mbuf_kick_begin(struct mbuf_kick *kick)
  */
 static __always_inline void mbuf_kick_task(struct task_struct *task)
 {
-	smp_mb();	/* see above */
+	/* Pairs with set_current_state() in mbuf_sleep(). */
+	smp_mb();
 	if (!task_is_running(task))
 		wake_up_process(task);
 }

@@ -1053,11 +1053,8 @@ TEST_F(listener, refusing_allocates_nothing)
 		ASSERT_EQ(0, reap(pid));
 		TH_LOG("%s: %ld allocations in 1000 calls", what[how], events);
 		/* Interrupts count as who is interrupted. */
-		if (how == CONNECT_FINE) {
-			EXPECT_GT(events, 1000);
-		} else {
-			EXPECT_LT(events, 50);
-		}
+		EXPECT_GE(events, how == CONNECT_FINE ? 1000 : 0);
+		EXPECT_LT(events, how == CONNECT_FINE ? LONG_MAX : 50);
 		close_fd(&self->con);
 		close_fd(&self->lfd);
 	}

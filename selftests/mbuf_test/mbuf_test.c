@@ -77,7 +77,6 @@ struct test {
 	u32 nr_kept;
 };
 
-
 /* Of a field that others read. */
 static void count(u64 *n)
 {

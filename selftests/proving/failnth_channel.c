@@ -1031,7 +1031,7 @@ static bool settle_row(struct scene *s, const struct action *op, long ret)
 	} else if (ret != -ECANCELED) {
 		fine = !row->still || row->still(s);
 		if (!fine)
-			SCENE_FAIL(s, "%s: failed with %ld, and what was there before is not there now",
+			SCENE_FAIL(s, "%s: failed with %ld, and did something",
 				   row->name, ret);
 	}
 	/* What failed for want of memory has written nothing. */
