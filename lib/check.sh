@@ -52,10 +52,11 @@ skip() {	# a reason, for a test that cannot be made here
 
 # Taking the address of every function proves that each can be linked.
 functions_of_header() {
-	# Only what mbuf.h itself declares: line markers tell the files apart.
-	# What is inline is not exported, and begins and ends in the first column.
-	"$CC" -E -I"$here/include" -I"$uapi" -x c "$here/include/mbuf.h" |
-		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf\.h"$/); next }
+	# Only what the library's headers declare: line markers tell the files
+	# apart. What is inline is not exported, and begins and ends in the
+	# first column.
+	"$CC" -E -I"$here/include" -I"$uapi" -x c "$here/include/mbuf_ring.h" |
+		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf(_ring)?\.h"$/); next }
 		     !own { next }
 		     /^static inline/ { inside = 1 }
 		     !inside
@@ -73,6 +74,7 @@ functions_of_map() {
 functions_of_header > header.txt
 {
 	echo '#include <mbuf.h>'
+	echo '#include <mbuf_ring.h>'
 	echo '#include <stdio.h>'
 	echo 'typedef void (*function)(void);'
 	echo 'int main(void)'
@@ -306,6 +308,7 @@ staged_install() {
 	LC_ALL=C sort > wanted.txt <<-END
 		.$prefix/include/linux/mbuf.h
 		.$prefix/include/mbuf.h
+		.$prefix/include/mbuf_ring.h
 		.$prefix/lib/any/libmbuf.a
 		.$prefix/lib/any/libmbuf.so
 		.$prefix/lib/any/$soname
