@@ -50,6 +50,22 @@ int mbuf_end_check_steps(struct mbuf_channel *c, struct mbuf_endpoint *end,
 	return 0;
 }
 
+/*
+ * Whether these are called is known at run time only, both or none: sparse is
+ * told that each of them changes nothing.
+ */
+static __always_inline void end_kick_begin(struct mbuf_kick *kick)
+{
+	mbuf_kick_begin(kick);
+	__release(RCU);
+}
+
+static __always_inline void end_kick_end(const struct mbuf_kick *kick)
+{
+	__acquire(RCU);
+	mbuf_kick_end(kick);
+}
+
 /**
  * end_do() - the steps of an exchange
  * @end: the endpoint
@@ -97,7 +113,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 			WRITE_ONCE(peer->signals, 1);
 			wake = mbuf_end_give(c, peer, other);
 		} else if (other || !mbuf_end_count(peer)) {
-			mbuf_kick_begin(&kick);
+			end_kick_begin(&kick);
 			kicks = true;
 			mbuf_end_signal(c, peer, &kick);
 		}
@@ -129,7 +145,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 unlock:
 	if (unlikely(kicks)) {
 		raw_spin_unlock_irq(&c->lock);
-		mbuf_kick_end(&kick);
+		end_kick_end(&kick);
 	} else {
 		/* Until interrupts are on again, RCU keeps who is woken. */
 		raw_spin_unlock(&c->lock);
