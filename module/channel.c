@@ -268,33 +268,38 @@ struct mbuf_channel *mbuf_channel_new(bool pending)
 }
 
 /**
- * mbuf_channel_new_unpaid() - make a live channel that is no user's
+ * mbuf_channel_new_unpaid() - make a channel that is no user's
+ * @pending: as mbuf_channel_new()
  *
  * Context, return: as mbuf_channel_new(). No memory cgroup is charged.
  */
-struct mbuf_channel *mbuf_channel_new_unpaid(void)
+struct mbuf_channel *mbuf_channel_new_unpaid(bool pending)
 {
-	return channel_new(false, GFP_KERNEL);
+	return channel_new(pending, GFP_KERNEL);
 }
 
 /**
  * mbuf_end_adopt() - give an endpoint to a driver
  * @c: the channel
- * @side: which endpoint; it is open, and nobody has it
- * @driver: whom to tell from now on, perhaps at once
+ * @side: which endpoint; no file stands for it
+ * @driver: whom to tell from now on; NULL: nobody yet. Not touched if the
+ *	endpoint is closed
+ * @tell: tell it even if nothing has happened yet
  *
  * Context: process context. The caller's reference keeps the channel.
  */
 void mbuf_end_adopt(struct mbuf_channel *c, unsigned int side,
-		    struct mbuf_end_driver *driver)
+		    struct mbuf_end_driver *driver, bool tell)
 {
 	struct mbuf_endpoint *end = &c->end[side];
 
 	raw_spin_lock_irq(&c->lock);
 	end->kernel = true;
-	end->driver = driver;
-	if (end->signals || !(c->status & STATUS_OPEN(!side)))
-		driver->notify(driver);
+	if (driver && c->status & STATUS_OPEN(side)) {
+		end->driver = driver;
+		if (tell || end->signals || !(c->status & STATUS_OPEN(!side)))
+			driver->notify(driver);
+	}
 	raw_spin_unlock_irq(&c->lock);
 }
 
@@ -350,7 +355,7 @@ struct mbuf_account *mbuf_end_payer_get(struct mbuf_endpoint *end)
  * mbuf_end_pay() - charge an endpoint
  * @c: the channel
  * @side: which endpoint
- * @payer: who pays from now on
+ * @payer: who pays from now on; NULL: nobody
  * @flags: MBUF_END_*
  *
  * Who paid until now is uncharged. Only who makes the endpoint calls this.

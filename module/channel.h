@@ -115,7 +115,7 @@ struct mbuf_end_prep {
 };
 
 struct mbuf_channel *mbuf_channel_new(bool pending);
-struct mbuf_channel *mbuf_channel_new_unpaid(void);
+struct mbuf_channel *mbuf_channel_new_unpaid(bool pending);
 void mbuf_channel_get(struct mbuf_channel *c);
 void mbuf_channel_put(struct mbuf_channel *c);
 

@@ -127,7 +127,7 @@ void __mbuf_end_signal(struct mbuf_endpoint *end, u32 n,
 void mbuf_end_pollers(struct mbuf_endpoint *end, struct mbuf_kick *kick);
 void mbuf_end_unwait(struct mbuf_endpoint *end, struct mbuf_end_waiter *w);
 void mbuf_end_adopt(struct mbuf_channel *c, unsigned int side,
-		    struct mbuf_end_driver *driver);
+		    struct mbuf_end_driver *driver, bool tell);
 int mbuf_end_check_steps(struct mbuf_channel *c, struct mbuf_endpoint *end,
 			 unsigned int steps);
 bool mbuf_end_who(struct mbuf_endpoint *end, struct mbuf_identity *who);
@@ -197,9 +197,9 @@ static __always_inline void mbuf_slot_copy(u64 *dst, const u64 *src)
 	dst[3] = src[3];
 }
 
-/* What READ gives. Under the lock. */
-static __always_inline void mbuf_end_look(const struct mbuf_channel *c,
-					  struct mbuf_endpoint *end,
+/* What READ gives, and leaves as if nobody had looked. Under the lock. */
+static __always_inline void mbuf_end_peek(const struct mbuf_channel *c,
+					  const struct mbuf_endpoint *end,
 					  struct mbuf_taken *t)
 {
 	mbuf_slot_copy(t->slot, end->slot);
@@ -207,6 +207,14 @@ static __always_inline void mbuf_end_look(const struct mbuf_channel *c,
 	t->seen = end->seen;
 	t->signals = end->signals;
 	t->state = mbuf_end_state(c, end->side);
+}
+
+/* What READ gives. Under the lock. */
+static __always_inline void mbuf_end_look(const struct mbuf_channel *c,
+					  struct mbuf_endpoint *end,
+					  struct mbuf_taken *t)
+{
+	mbuf_end_peek(c, end, t);
 	WRITE_ONCE(end->seen, end->seq);
 }
 

@@ -1,39 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/export.h>
 #include <linux/file.h>
-#include <linux/irq_work.h>
-#include <linux/mbuf_kernel.h>
 #include <linux/slab.h>
-#include <linux/workqueue.h>
-#include "channel_priv.h"
 #include "kapi.h"
 
 /* What a driver may ask for in the name of who gets the other endpoint. */
 #define USER_FLAGS	(MBUF_END_NONBLOCK | MBUF_END_MAP | MBUF_END_THREAD)
 
-/**
- * struct mbuf_kernel_end - an endpoint that a driver has
- * @driver: what the channel knows of it
- * @channel: the channel; holds a reference
- * @end: the endpoint, of @channel
- * @receiver: whom to call
- * @told: the receiver knows that the peer has gone; the work's
- * @work: calls the receiver
- * @pollers: wakes who polls the peer
- * @free: drops the memory
- */
-struct mbuf_kernel_end {
-	struct mbuf_end_driver driver;
-	struct mbuf_channel *channel;
-	struct mbuf_endpoint *end;
-	struct mbuf_kernel_receiver receiver;
-	bool told;
-	struct work_struct work;
-	struct irq_work pollers;
-	struct rcu_work free;
-};
-
-static struct workqueue_struct *kernel_wq;
+struct workqueue_struct *mbuf_kernel_wq;
 
 /* Receiving */
 
@@ -48,7 +22,12 @@ static bool kernel_closed(const struct mbuf_kernel_end *ke)
 	return !(ke->channel->status & STATUS_OPEN(ke->end->side));
 }
 
-static void kernel_msg(struct mbuf_kernel_msg *msg, const struct mbuf_taken *t)
+/**
+ * mbuf_kernel_msg() - what a driver gets of what there was
+ * @msg: result
+ * @t: what there was
+ */
+void mbuf_kernel_msg(struct mbuf_kernel_msg *msg, const struct mbuf_taken *t)
 {
 	BUILD_BUG_ON(sizeof(msg->data) != sizeof(t->slot));
 
@@ -65,7 +44,7 @@ static void kernel_notify(struct mbuf_end_driver *driver)
 		container_of(driver, struct mbuf_kernel_end, driver);
 
 	if (ke->receiver.receive)
-		queue_work(kernel_wq, &ke->work);
+		queue_work(mbuf_kernel_wq, &ke->work);
 }
 
 static void kernel_receive(struct work_struct *work)
@@ -78,16 +57,17 @@ static void kernel_receive(struct work_struct *work)
 	bool call = false;
 
 	raw_spin_lock_irq(&c->lock);
-	if (!kernel_closed(ke) && (ke->end->signals ||
+	if (!kernel_closed(ke) && (ke->end->signals || ke->fresh ||
 				   (kernel_gone(ke) && !ke->told))) {
 		mbuf_end_take(c, ke->end, &got);
+		ke->fresh = false;
 		ke->told = kernel_gone(ke);
 		call = true;
 	}
 	raw_spin_unlock_irq(&c->lock);
 	if (!call)
 		return;
-	kernel_msg(&msg, &got);
+	mbuf_kernel_msg(&msg, &got);
 	ke->receiver.receive(ke, &msg, ke->receiver.priv);
 	/* It may have closed the endpoint: @ke may be gone. */
 }
@@ -109,6 +89,18 @@ static void kernel_wake_pollers(struct irq_work *work)
 	mbuf_kick_end(&kick);
 }
 
+/* Not all can be done: can @steps? Under the lock. */
+static int kernel_check(struct mbuf_kernel_end *ke, unsigned int steps)
+{
+	if (kernel_closed(ke))
+		return -ESHUTDOWN;
+	/* Who connects waits for something else yet. */
+	if (ke->channel->status & (STATUS_PENDING | STATUS_ASKING) &&
+	    ke->end->side == MBUF_SIDE_ACCEPT)
+		return -ENOTCONN;
+	return mbuf_end_check_steps(ke->channel, ke->end, steps);
+}
+
 static int kernel_do(struct mbuf_kernel_end *ke, const void *data,
 		     unsigned int steps)
 {
@@ -125,8 +117,7 @@ static int kernel_do(struct mbuf_kernel_end *ke, const void *data,
 	mbuf_kick_begin(&kick);
 	raw_spin_lock_irqsave(&c->lock, flags);
 	if (unlikely(c->status != STATUS_LIVE)) {
-		err = kernel_closed(ke) ? -ESHUTDOWN :
-		      mbuf_end_check_steps(c, ke->end, steps);
+		err = kernel_check(ke, steps);
 		if (err)
 			goto unlock;
 	}
@@ -154,8 +145,8 @@ unlock:
  *
  * Context: any but NMI.
  * Return: 0; -EPIPE if the peer is gone; -ECONNREFUSED if it never was there;
- * -ENOTCONN if the driver has not approved the connection; -ESHUTDOWN if the
- * driver has closed the endpoint.
+ * -ENOTCONN while the driver is asked whether it accepts the connection;
+ * -ESHUTDOWN if the driver has closed the endpoint.
  */
 int mbuf_kernel_write(struct mbuf_kernel_end *ke, const void *data)
 {
@@ -212,7 +203,7 @@ static int kernel_look(struct mbuf_kernel_end *ke, struct mbuf_kernel_msg *msg,
 		err = kernel_gone(ke) ? -EPIPE : -EAGAIN;
 	raw_spin_unlock_irqrestore(&c->lock, flags);
 	if (!err)
-		kernel_msg(msg, &got);
+		mbuf_kernel_msg(msg, &got);
 	return err;
 }
 
@@ -275,17 +266,39 @@ EXPORT_SYMBOL_GPL(mbuf_kernel_peer);
 
 /* Birth and death */
 
-static void kernel_free(struct work_struct *work)
+/**
+ * mbuf_kernel_put() - drop a reference
+ * @ke: the endpoint
+ *
+ * Context: process context.
+ */
+void mbuf_kernel_put(struct mbuf_kernel_end *ke)
 {
-	struct mbuf_kernel_end *ke =
-		container_of(to_rcu_work(work), struct mbuf_kernel_end, free);
-
+	if (!refcount_dec_and_test(&ke->ref))
+		return;
 	mbuf_channel_put(ke->channel);
 	kfree(ke);
 }
 
-static struct mbuf_kernel_end *
-kernel_alloc(const struct mbuf_kernel_receiver *receiver)
+static void kernel_free(struct work_struct *work)
+{
+	mbuf_kernel_put(container_of(to_rcu_work(work), struct mbuf_kernel_end,
+				     free));
+}
+
+/**
+ * mbuf_kernel_alloc() - prepare an endpoint for a driver
+ * @receiver: whom to call, or NULL
+ * @c: the channel
+ * @side: which endpoint; no file stands for it, and none will. That it is a
+ *	driver's is not known before mbuf_end_adopt()
+ *
+ * Context: process context, may sleep.
+ * Return: the endpoint, with the driver's reference; NULL if there is no memory.
+ */
+struct mbuf_kernel_end *
+mbuf_kernel_alloc(const struct mbuf_kernel_receiver *receiver,
+		  struct mbuf_channel *c, unsigned int side)
 {
 	struct mbuf_kernel_end *ke = kzalloc(sizeof(*ke), GFP_KERNEL);
 
@@ -294,20 +307,14 @@ kernel_alloc(const struct mbuf_kernel_receiver *receiver)
 	ke->driver.notify = kernel_notify;
 	if (receiver)
 		ke->receiver = *receiver;
+	mbuf_channel_get(c);
+	ke->channel = c;
+	ke->end = &c->end[side];
+	refcount_set(&ke->ref, 1);
 	INIT_WORK(&ke->work, kernel_receive);
 	init_irq_work(&ke->pollers, kernel_wake_pollers);
 	INIT_RCU_WORK(&ke->free, kernel_free);
 	return ke;
-}
-
-/* From here on the receiver may be called. */
-static void kernel_attach(struct mbuf_kernel_end *ke, struct mbuf_channel *c,
-			  unsigned int side)
-{
-	mbuf_channel_get(c);
-	ke->channel = c;
-	ke->end = &c->end[side];
-	mbuf_end_adopt(c, side, &ke->driver);
 }
 
 /**
@@ -343,13 +350,13 @@ mbuf_kernel_create(const struct mbuf_kernel_receiver *receiver, u32 flags,
 	err = flags & ~USER_FLAGS ? -EINVAL : mbuf_end_check(&u);
 	if (err)
 		return ERR_PTR(err);
-	ke = kernel_alloc(receiver);
-	if (!ke)
-		return ERR_PTR(-ENOMEM);
-	err = -ENOMEM;
 	c = mbuf_channel_new(false);
 	if (!c)
-		goto free;
+		return ERR_PTR(-ENOMEM);
+	err = -ENOMEM;
+	ke = mbuf_kernel_alloc(receiver, c, 0);
+	if (!ke)
+		goto put_channel;
 	payer = mbuf_account_get(current_cred());
 	if (!payer)
 		goto put;
@@ -358,8 +365,8 @@ mbuf_kernel_create(const struct mbuf_kernel_receiver *receiver, u32 flags,
 	if (err)
 		goto put;
 
-	kernel_attach(ke, c, 0);
 	mbuf_end_commit(&prep);
+	mbuf_end_adopt(c, 0, &ke->driver, false);
 	mbuf_channel_put(c);
 	user->file = prep.fd.file;
 	user->fd = prep.fd.fd;
@@ -367,9 +374,9 @@ mbuf_kernel_create(const struct mbuf_kernel_receiver *receiver, u32 flags,
 	return ke;
 
 put:
+	mbuf_kernel_put(ke);
+put_channel:
 	mbuf_channel_put(c);
-free:
-	kfree(ke);
 	return ERR_PTR(err);
 }
 EXPORT_SYMBOL_GPL(mbuf_kernel_create);
@@ -420,22 +427,26 @@ int mbuf_kernel_pair(const struct mbuf_kernel_receiver *first,
 		     const struct mbuf_kernel_receiver *second,
 		     struct mbuf_kernel_end *ends[2])
 {
-	struct mbuf_channel *c;
+	struct mbuf_channel *c = mbuf_channel_new_unpaid(false);
 
-	ends[0] = kernel_alloc(first);
-	ends[1] = kernel_alloc(second);
-	c = mbuf_channel_new_unpaid();
-	if (!ends[0] || !ends[1] || !c) {
-		kfree(ends[0]);
-		kfree(ends[1]);
-		if (c)
-			mbuf_channel_put(c);
+	if (!c)
 		return -ENOMEM;
-	}
-	kernel_attach(ends[0], c, 0);
-	kernel_attach(ends[1], c, 1);
+	ends[0] = mbuf_kernel_alloc(first, c, 0);
+	if (!ends[0])
+		goto put_channel;
+	ends[1] = mbuf_kernel_alloc(second, c, 1);
+	if (!ends[1])
+		goto put;
+	mbuf_end_adopt(c, 0, &ends[0]->driver, false);
+	mbuf_end_adopt(c, 1, &ends[1]->driver, false);
 	mbuf_channel_put(c);
 	return 0;
+
+put:
+	mbuf_kernel_put(ends[0]);
+put_channel:
+	mbuf_channel_put(c);
+	return -ENOMEM;
 }
 EXPORT_SYMBOL_GPL(mbuf_kernel_pair);
 
@@ -469,7 +480,7 @@ void mbuf_kernel_close(struct mbuf_kernel_end *ke)
 	else
 		cancel_work_sync(&ke->work);
 	irq_work_sync(&ke->pollers);
-	queue_rcu_work(kernel_wq, &ke->free);
+	queue_rcu_work(mbuf_kernel_wq, &ke->free);
 }
 EXPORT_SYMBOL_GPL(mbuf_kernel_close);
 
@@ -483,7 +494,7 @@ EXPORT_SYMBOL_GPL(mbuf_kernel_close);
  */
 void mbuf_kernel_flush(void)
 {
-	flush_workqueue(kernel_wq);
+	flush_workqueue(mbuf_kernel_wq);
 }
 EXPORT_SYMBOL_GPL(mbuf_kernel_flush);
 
@@ -494,8 +505,8 @@ EXPORT_SYMBOL_GPL(mbuf_kernel_flush);
  */
 int __init mbuf_kernel_init(void)
 {
-	kernel_wq = alloc_workqueue("mbuf_kernel", WQ_UNBOUND, 0);
-	return kernel_wq ? 0 : -ENOMEM;
+	mbuf_kernel_wq = alloc_workqueue("mbuf_kernel", WQ_UNBOUND, 0);
+	return mbuf_kernel_wq ? 0 : -ENOMEM;
 }
 
 /**
@@ -505,5 +516,5 @@ void mbuf_kernel_exit(void)
 {
 	/* What waits for a grace period is queued at its end. */
 	rcu_barrier();
-	destroy_workqueue(kernel_wq);
+	destroy_workqueue(mbuf_kernel_wq);
 }

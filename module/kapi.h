@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Endpoints that drivers have: the kernel's side of include/linux/mbuf_kernel.h.
+ * Endpoints and listeners that drivers have: include/linux/mbuf_kernel.h.
  *
  * An endpoint of a driver is a struct mbuf_kernel_end, which is attached to the
  * endpoint as its struct mbuf_end_driver. Instead of a waiter, the endpoint
@@ -20,11 +20,56 @@
  * period of RCU, so that an interrupt handler that has just looked up the
  * endpoint may still call, and gets an error.
  *
+ * A listener of a driver is one whose own accept queue has a struct
+ * mbuf_accept_driver. Instead of a thread in ACCEPT there is a work item, which
+ * takes connections out and asks the driver about each.
+ *
  * Nobody is charged for the driver's part. If both endpoints are drivers',
  * no memory cgroup is either.
  */
 #ifndef _MBUF_KAPI_H
 #define _MBUF_KAPI_H
+
+#include <linux/irq_work.h>
+#include <linux/mbuf_kernel.h>
+#include <linux/refcount.h>
+#include <linux/workqueue.h>
+#include "channel_priv.h"
+
+/**
+ * struct mbuf_kernel_end - an endpoint that a driver has
+ * @driver: what the channel knows of it
+ * @channel: the channel; holds a reference
+ * @end: the endpoint, of @channel
+ * @receiver: whom to call; constant once @driver is attached
+ * @fresh: the receiver has yet to be told that there is a connection; the
+ *	channel's lock
+ * @told: the receiver knows that the peer has gone; the channel's lock
+ * @ref: the driver's, and that of who is about to give it to the driver
+ * @work: calls the receiver
+ * @pollers: wakes who polls the peer
+ * @free: drops the driver's reference
+ */
+struct mbuf_kernel_end {
+	struct mbuf_end_driver driver;
+	struct mbuf_channel *channel;
+	struct mbuf_endpoint *end;
+	struct mbuf_kernel_receiver receiver;
+	bool fresh;
+	bool told;
+	refcount_t ref;
+	struct work_struct work;
+	struct irq_work pollers;
+	struct rcu_work free;
+};
+
+extern struct workqueue_struct *mbuf_kernel_wq;
+
+struct mbuf_kernel_end *
+mbuf_kernel_alloc(const struct mbuf_kernel_receiver *receiver,
+		  struct mbuf_channel *c, unsigned int side);
+void mbuf_kernel_put(struct mbuf_kernel_end *ke);
+void mbuf_kernel_msg(struct mbuf_kernel_msg *msg, const struct mbuf_taken *t);
 
 int mbuf_kernel_init(void);
 void mbuf_kernel_exit(void);

@@ -86,6 +86,10 @@ static void acceptor_tell(struct mbuf_acceptor *q, __poll_t events,
 {
 	unsigned long flags;
 
+	if (q->driver) {
+		q->driver->notify(q->driver);
+		return;
+	}
 	/* No barrier: who polls enters before it takes the lock to look. */
 	if (waitqueue_active(&q->poll)) {
 		kick->poll[0] = &q->poll;
@@ -414,6 +418,9 @@ static int listener_check(struct mbuf_listener *l,
 		mbuf_listener_count(l, overflowed);
 		return -EAGAIN;
 	}
+	/* A driver is always waiting. */
+	if (READ_ONCE(l->own.driver))
+		waited_for = true;
 	return wish->now && !waited_for ? -EAGAIN : 0;
 }
 
@@ -617,6 +624,23 @@ static const struct mbuf_source_ops acceptor_source_ops = {
 	.get	= acceptor_source_get,
 	.detach	= acceptor_source_detach,
 };
+
+/**
+ * mbuf_acceptor_drive() - give a queue to a driver, or take it away
+ * @q: the queue
+ * @driver: whom to tell from now on; NULL: nobody any more
+ *
+ * Context: process context.
+ */
+void mbuf_acceptor_drive(struct mbuf_acceptor *q,
+			 struct mbuf_accept_driver *driver)
+{
+	struct mbuf_listener *l = q->listener;
+
+	spin_lock(&l->lock);
+	WRITE_ONCE(q->driver, driver);
+	spin_unlock(&l->lock);
+}
 
 /**
  * mbuf_acceptor_attach() - put a queue into a set
@@ -912,6 +936,7 @@ struct mbuf_listener *mbuf_listener_new(const struct mbuf_patron *patron,
 					const u8 *name, u32 len, u32 backlog,
 					const struct mbuf_policy *perms)
 {
+	gfp_t gfp = patron->payer ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
 	struct mbuf_policy *policy;
 	struct mbuf_listener *l;
 	struct mbuf_charge charge;
@@ -921,14 +946,13 @@ struct mbuf_listener *mbuf_listener_new(const struct mbuf_patron *patron,
 	err = mbuf_charge(patron->payer, &charge);
 	if (err)
 		return ERR_PTR(err);
-	l = kzalloc(struct_size(l, name, len), GFP_KERNEL_ACCOUNT);
+	l = kzalloc(struct_size(l, name, len), gfp);
 	if (!l)
 		goto uncharge;
-	l->stats = alloc_percpu_gfp(struct mbuf_listener_stats,
-				    GFP_KERNEL_ACCOUNT);
+	l->stats = alloc_percpu_gfp(struct mbuf_listener_stats, gfp);
 	if (!l->stats)
 		goto free;
-	policy = mbuf_policy_new(perms, 0);
+	policy = mbuf_policy_new(perms, 0, gfp);
 	if (!policy)
 		goto free_stats;
 
@@ -941,7 +965,7 @@ struct mbuf_listener *mbuf_listener_new(const struct mbuf_patron *patron,
 	memcpy(l->name, name, len);
 	l->len = len;
 	l->hash = name_hash(name, len);
-	l->maker = current_euid();
+	l->maker = patron->payer ? current_euid() : GLOBAL_ROOT_UID;
 	l->net = get_net(patron->net);
 	l->payer = patron->payer;
 	mbuf_account_hold(l->payer);

@@ -70,7 +70,7 @@ struct net;
 
 /**
  * struct mbuf_patron - for whom something is made: what a session stands for
- * @payer: who pays
+ * @payer: who pays; NULL: nobody, it is for a driver
  * @set: what it is attached to
  * @net: where names are looked up
  * @nonblock: no call may wait

@@ -10,15 +10,17 @@
  * mbuf_policy_new() - make a policy
  * @perms: owner, group and mode
  * @nr: users in its list, which is left to the caller
+ * @gfp: how to allocate it
  *
  * Context: process context, may sleep.
  * Return: the policy, to be freed by kvfree() or kvfree_rcu(); or NULL.
  */
-struct mbuf_policy *mbuf_policy_new(const struct mbuf_policy *perms, u32 nr)
+struct mbuf_policy *mbuf_policy_new(const struct mbuf_policy *perms, u32 nr,
+				    gfp_t gfp)
 {
 	struct mbuf_policy *policy;
 
-	policy = kvmalloc(struct_size(policy, user, nr), GFP_KERNEL_ACCOUNT);
+	policy = kvmalloc(struct_size(policy, user, nr), gfp);
 	if (!policy)
 		return NULL;
 	policy->owner = perms->owner;
@@ -119,7 +121,7 @@ static int policy_put_user(struct mbuf_listener *l, u32 at, bool found,
 	err = found ? 0 : mbuf_charge(l->payer, &user_charge);
 	if (err)
 		return err;
-	new = mbuf_policy_new(old, old->nr + !found);
+	new = mbuf_policy_new(old, old->nr + !found, GFP_KERNEL_ACCOUNT);
 	if (!new) {
 		if (!found)
 			mbuf_uncharge(l->payer, &user_charge);
@@ -139,7 +141,7 @@ static int policy_del_user(struct mbuf_listener *l, u32 at)
 {
 	struct mbuf_policy *old = policy_get(l), *new;
 
-	new = mbuf_policy_new(old, old->nr - 1);
+	new = mbuf_policy_new(old, old->nr - 1, GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
 	memcpy(new->user, old->user, at * sizeof(old->user[0]));
@@ -193,7 +195,7 @@ int mbuf_policy_perms(struct mbuf_listener *l, const struct mbuf_policy *perms,
 
 	mutex_lock(&l->change);
 	old = policy_get(l);
-	new = mbuf_policy_new(old, old->nr);
+	new = mbuf_policy_new(old, old->nr, GFP_KERNEL_ACCOUNT);
 	if (new) {
 		memcpy(new->user, old->user, old->nr * sizeof(old->user[0]));
 		if (what & MBUF_LISTEN_OWNER)

@@ -60,6 +60,14 @@ struct mbuf_listener_stats {
 };
 
 /**
+ * struct mbuf_accept_driver - an accept queue that a driver has
+ * @notify: a connection has entered. Called under the listener's lock
+ */
+struct mbuf_accept_driver {
+	void (*notify)(struct mbuf_accept_driver *driver);
+};
+
+/**
  * struct mbuf_acceptor - an accept queue
  * @listener: whose; constant, holds a reference
  * @link: among the queues of the listener
@@ -71,6 +79,7 @@ struct mbuf_listener_stats {
  *	to 0
  * @swept: the listener's @sweep when it was last looked through
  * @open: connections may enter
+ * @driver: whom to tell, if a driver has it; read without the lock
  * @poll: who polls
  * @source: its place in a set
  * @id: identity
@@ -87,6 +96,7 @@ struct mbuf_acceptor {
 	u32 backlog;
 	u32 swept;
 	bool open;
+	struct mbuf_accept_driver *driver;
 	wait_queue_head_t poll;
 	struct mbuf_source source;
 	u64 id;
@@ -121,7 +131,7 @@ struct mbuf_acceptor {
  * @own: the queue that it comes with, if that has a backlog
  * @ref: references
  * @rcu: who searches the table does so under RCU
- * @payer: who pays; holds a reference
+ * @payer: who pays; holds a reference. NULL: a driver has it
  * @id: identity
  * @len: length of the name
  * @name: the name
@@ -167,6 +177,8 @@ void mbuf_acceptor_open(struct mbuf_acceptor *q);
 void mbuf_acceptor_close(struct mbuf_acceptor *q);
 void mbuf_acceptor_put(struct mbuf_acceptor *q);
 void mbuf_acceptor_set_backlog(struct mbuf_acceptor *q, u32 backlog);
+void mbuf_acceptor_drive(struct mbuf_acceptor *q,
+			 struct mbuf_accept_driver *driver);
 int mbuf_acceptor_attach(struct mbuf_acceptor *q, struct mbuf_set *set,
 			 u64 cookie, bool move);
 int mbuf_acceptor_detach(struct mbuf_acceptor *q, struct mbuf_set *set);
@@ -179,7 +191,8 @@ void mbuf_acceptor_put_back(struct mbuf_acceptor *q, struct mbuf_pending *p);
 void mbuf_pending_done(struct mbuf_pending *p);
 
 /* listener_acl.c */
-struct mbuf_policy *mbuf_policy_new(const struct mbuf_policy *perms, u32 nr);
+struct mbuf_policy *mbuf_policy_new(const struct mbuf_policy *perms, u32 nr,
+				    gfp_t gfp);
 int mbuf_policy_check(const struct mbuf_policy *policy);
 bool mbuf_policy_denies(const struct mbuf_policy *policy, kuid_t uid);
 int mbuf_policy_user(struct mbuf_listener *l, kuid_t uid, u32 op);

@@ -145,11 +145,12 @@ struct mbuf_account *mbuf_account_get(const struct cred *cred)
 
 /**
  * mbuf_account_hold() - take another reference
- * @acct: the account, which the caller has a reference to
+ * @acct: the account, which the caller has a reference to, or NULL
  */
 void mbuf_account_hold(struct mbuf_account *acct)
 {
-	refcount_inc(&acct->ref);
+	if (acct)
+		refcount_inc(&acct->ref);
 }
 
 /**
@@ -213,7 +214,7 @@ static int charge_level(struct mbuf_account *acct, const struct mbuf_charge *c)
 
 /**
  * mbuf_charge() - charge an account and all above it
- * @acct: the account
+ * @acct: the account; NULL: nobody, what belongs to a driver
  * @c: how much
  *
  * Context: not under a spinlock, as it may ask a security module.
@@ -237,7 +238,7 @@ int mbuf_charge(struct mbuf_account *acct, const struct mbuf_charge *c)
 
 /**
  * mbuf_uncharge() - give back what mbuf_charge() charged
- * @acct: the account
+ * @acct: the account, or NULL
  * @c: how much
  *
  * Context: any.

@@ -1,129 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Endpoints that drivers have. The driver is mbuf_test.ko, which has to be
- * loaded.
+ * Endpoints that drivers have.
  */
 #include <sys/epoll.h>
-#include "channel.h"
+#include "kapi.h"
 #include "polling.h"
-#include "mbuf_test/mbuf_test.h"
-
-#define TEST_DEVICE	"/dev/mbuf-test"
 
 /* Interrupts of one source, and the time between them. */
 #define INTERRUPTS	2000
 #define PERIOD_NS	200000
-
-/* Rounds of races. Emulated, and with a debug kernel, each takes long. */
-#define RACE_NS		(20 * NS_PER_SEC)
-#define RACE_ROUNDS	3000
-
-/*
- * The driver
- */
-static int drv_open(int test, uint32_t flags, uint32_t end_flags)
-{
-	struct mbuf_test_open o = { .flags = flags, .end_flags = end_flags };
-	int ret = (int)xioctl(test, MBUF_TEST_OPEN, &o);
-
-	return ret ? ret : o.fd;
-}
-
-static int drv_timer(int test, uint64_t period, uint64_t limit, uint64_t hold)
-{
-	struct mbuf_test_timer t = {
-		.period = period,
-		.limit = limit,
-		.hold = hold,
-	};
-
-	return (int)xioctl(test, MBUF_TEST_TIMER, &t);
-}
-
-static struct mbuf_test_stats drv_stats(int test)
-{
-	struct mbuf_test_stats s = {};
-	int ret = (int)xioctl(test, MBUF_TEST_STATS, &s);
-
-	if (ret) {
-		fprintf(stderr, "# STATS: %s\n", mbuf_strerror(ret));
-		memset(&s, 0xff, sizeof(s));
-	}
-	return s;
-}
-
-/* -EXDEV if it could not be called where it should. */
-static int drv_call(int test, enum mbuf_test_context context,
-		    struct mbuf_test_call *c)
-{
-	int ret;
-
-	c->context = context;
-	ret = (int)xioctl(test, MBUF_TEST_CALL, c);
-	if (ret)
-		return ret;
-	return c->right ? c->result : -EXDEV;
-}
-
-static int drv_op(int test, enum mbuf_test_context context,
-		  enum mbuf_test_op op, uint64_t num)
-{
-	struct mbuf_test_call c = {
-		.op = op,
-		.value = mbuf_test_value(num),
-	};
-
-	return drv_call(test, context, &c);
-}
-
-static int drv_send(int test, enum mbuf_test_context context, uint64_t num)
-{
-	return drv_op(test, context, MBUF_TEST_OP_SEND, num);
-}
-
-/* READ or TAKE: the number, or -errno. */
-static int64_t drv_get(int test, enum mbuf_test_op op, uint32_t *signals,
-		       bool *closed)
-{
-	struct mbuf_test_call c = { .op = op };
-	int ret = drv_call(test, MBUF_TEST_PROCESS, &c);
-
-	if (signals)
-		*signals = c.signals;
-	if (closed)
-		*closed = c.closed;
-	return ret ? ret : value_num(&c.value);
-}
-
-static const char *context_name(enum mbuf_test_context context)
-{
-	static const char *const names[] = {
-		[MBUF_TEST_PROCESS] = "process",
-		[MBUF_TEST_PREEMPT_OFF] = "preemption disabled",
-		[MBUF_TEST_BH_OFF] = "softirqs disabled",
-		[MBUF_TEST_IRQ_OFF] = "interrupts disabled",
-		[MBUF_TEST_RAW_LOCK] = "raw spinlock",
-		[MBUF_TEST_SOFT_IRQ] = "softirq",
-		[MBUF_TEST_HARD_IRQ] = "hard interrupt",
-	};
-
-	return names[context];
-}
-
-#define FOR_EACH_CONTEXT(c) \
-	for ((c) = 0; (c) < MBUF_TEST_CONTEXTS; (c)++)
-
-/* How the receiver must have been called, always. */
-#define EXPECT_RECEIVER_SANE(test) do {					\
-	struct mbuf_test_stats __s = drv_stats(test);			\
-									\
-	EXPECT_EQ(0, __s.torn);						\
-	EXPECT_EQ(0, __s.nested);					\
-	EXPECT_EQ(0, __s.after);					\
-	EXPECT_EQ(0, __s.atomic);					\
-	EXPECT_EQ(0, __s.not_hard);					\
-	EXPECT_EQ(0, __s.again);					\
-} while (0)
 
 FIXTURE(kapi) {
 	int session;
@@ -296,7 +181,7 @@ TEST_F(kapi, wakes_waiter)
 	enum mbuf_test_context context;
 	uint64_t num = 0;
 	struct waiter w;
-	enum how way;
+	enum way way;
 
 	make_end(0, 0);
 	FOR_EACH_CONTEXT(context) {
@@ -619,8 +504,9 @@ static int sources_open(struct sources *s, int session)
 			return -EPROTO;
 	}
 	for (i = 0; i < SOURCES; i++) {
-		int ret = drv_timer(s->test[i], PERIOD_NS + 1000 * (uint64_t)i,
-				    INTERRUPTS / SOURCES, 0);
+		uint64_t period = PERIOD_NS + 1000 * (uint64_t)i;
+		int ret = drv_timer(s->test[i], period, INTERRUPTS / SOURCES,
+				    0);
 
 		if (ret)
 			return ret;
@@ -812,7 +698,7 @@ TEST_F(kapi, request_and_reply)
 		ASSERT_EQ(1, x.signals);
 		ASSERT_EQ(i, value_num(x.data));
 	}
-	EXPECT_EQ(500, drv_stats(self->test).received);
+	EXPECT_TRUE(EVENTUALLY(drv_stats(self->test).received == 500));
 }
 
 /*
@@ -912,7 +798,7 @@ TEST_F(kapi, driver_closes)
 	struct poller p;
 	struct waiter w;
 	enum poll_by by;
-	enum how way;
+	enum way way;
 	struct all a;
 
 	FOR_EACH_WAY(way) {
@@ -1032,11 +918,6 @@ TEST_F(kapi, close_self)
 /*
  * Races
  */
-static bool race_goes_on(uint64_t begin, unsigned int round)
-{
-	return round < RACE_ROUNDS && now_ns() - begin < RACE_NS;
-}
-
 static void spin(unsigned int n)
 {
 	volatile unsigned int i = n;
@@ -1057,20 +938,20 @@ static void on_cpu(int cpu)
 /* A process closes its end while interrupts write to it. */
 TEST_F(kapi, race_process_closes)
 {
-	uint64_t begin = now_ns();
-	unsigned int round, seed = 1;
+	struct race r = race_begin();
+	unsigned int seed = 1;
 	struct mbuf_test_stats st;
 
-	for (round = 0; race_goes_on(begin, round); round++) {
+	for (; race_goes_on(&r); r.round++) {
 		/* The interrupts come where they were asked for. */
-		on_cpu(round & 1);
-		make_end(round & 2 ? MBUF_TEST_RECEIVE : 0, 0);
+		on_cpu(r.round & 1);
+		make_end(r.round & 2 ? MBUF_TEST_RECEIVE : 0, 0);
 		ASSERT_EQ(0, drv_timer(self->test, 20000, 0,
 				       (uint64_t)rand_r(&seed) % 20000));
-		on_cpu(~round & 1);
+		on_cpu(~r.round & 1);
 		spin((unsigned int)rand_r(&seed) % 5000);
-		if (round & 4)
-			ch_put(self->fd, round);
+		if (r.round & 4)
+			ch_put(self->fd, r.round);
 		close_fd(&self->fd);
 		ASSERT_EQ(0, drv_timer(self->test, 0, 0, 0));
 		unmake_end();
@@ -1078,33 +959,33 @@ TEST_F(kapi, race_process_closes)
 	st = drv_stats(self->test);
 	EXPECT_GT(st.fired, 0);
 	EXPECT_GT(st.refused, 0);
-	TH_LOG("%u rounds, %llu sent, %llu refused", round,
+	TH_LOG("%u rounds, %llu sent, %llu refused", r.round,
 	       (unsigned long long)st.fired, (unsigned long long)st.refused);
 }
 
 /* The driver closes its end while its own interrupts write. */
 TEST_F(kapi, race_driver_closes)
 {
-	uint64_t begin = now_ns();
-	unsigned int round, seed = 2;
+	struct race r = race_begin();
+	unsigned int seed = 2;
 	struct mbuf_test_stats st;
 
-	for (round = 0; race_goes_on(begin, round); round++) {
-		on_cpu(round & 1);
-		make_end(round & 2 ? MBUF_TEST_RECEIVE : 0, 0);
+	for (; race_goes_on(&r); r.round++) {
+		on_cpu(r.round & 1);
+		make_end(r.round & 2 ? MBUF_TEST_RECEIVE : 0, 0);
 		ASSERT_EQ(0, drv_timer(self->test, 20000, 0,
 				       10000 + (uint64_t)rand_r(&seed) % 20000));
-		on_cpu(~round & 1);
+		on_cpu(~r.round & 1);
 		spin((unsigned int)rand_r(&seed) % 5000);
-		if (round & 4)
-			ch_put(self->fd, round);
+		if (r.round & 4)
+			ch_put(self->fd, r.round);
 		ASSERT_EQ(0, xioctl(self->test, MBUF_TEST_CLOSE, 0));
 		ASSERT_EQ(0, drv_timer(self->test, 0, 0, 0));
 		unmake_end();
 	}
 	st = drv_stats(self->test);
 	EXPECT_GT(st.fired, 0);
-	TH_LOG("%u rounds, %llu sent, %llu found it being closed", round,
+	TH_LOG("%u rounds, %llu sent, %llu found it being closed", r.round,
 	       (unsigned long long)st.fired, (unsigned long long)st.late);
 }
 
@@ -1146,9 +1027,8 @@ static void *victim_main(void *arg)
 		close(ep);
 		break;
 	case WAITS_SESSION:
-		p.fd = v->session;
-		__attribute__((fallthrough));
 	case WAITS_ALL:
+		p.fd = v->session;
 		do {
 			if (v->way == WAITS_SESSION)
 				poll(&p, 1, -1);
@@ -1159,7 +1039,7 @@ static void *victim_main(void *arg)
 		break;
 	default:
 		do {
-			waiter_init(&w, (enum how)v->way, v->fd, MBUF_FOREVER);
+			waiter_init(&w, (enum way)v->way, v->fd, MBUF_FOREVER);
 			w.session = v->session;
 			v->ret = waiter_again(&w);
 		} while (v->ret == way_success(w.way) &&
@@ -1172,49 +1052,49 @@ static void *victim_main(void *arg)
 
 TEST_F(kapi, race_driver_closes_on_waiter)
 {
-	uint64_t begin = now_ns();
-	unsigned int round, seed = 3;
+	struct race r = race_begin();
+	unsigned int seed = 3;
 
-	for (round = 0; race_goes_on(begin, round); round++) {
+	for (; race_goes_on(&r); r.round++) {
 		struct victim v = {
-			.way = (int)(round % NR_WAITS),
+			.way = (int)(r.round % NR_WAITS),
 			.session = self->session,
 		};
 
-		on_cpu(round & 1);
+		on_cpu(r.round & 1);
 		make_end(0, 0);
 		v.fd = self->fd;
 		ASSERT_EQ(0, ch_attach(self->session, self->fd, 5));
-		if (round & 1)
+		if (r.round & 1)
 			ASSERT_EQ(0, drv_timer(self->test, 30000, 0, 0));
-		on_cpu(~round & 1);
+		on_cpu(~r.round & 1);
 		ASSERT_EQ(0, pthread_create(&v.thread, NULL, victim_main, &v));
 		spin((unsigned int)rand_r(&seed) % 40000);
 		ASSERT_EQ(0, xioctl(self->test, MBUF_TEST_CLOSE, 0));
 		ASSERT_TRUE(EVENTUALLY(v.done)) {
-			TH_LOG("round %u, way %d: not woken", round, v.way);
+			TH_LOG("round %u, way %d: not woken", r.round, v.way);
 		}
 		pthread_join(v.thread, NULL);
 		ASSERT_EQ(1, v.ret) {
-			TH_LOG("round %u, way %d", round, v.way);
+			TH_LOG("round %u, way %d", r.round, v.way);
 		}
 		ASSERT_EQ(0, drv_timer(self->test, 0, 0, 0));
 		unmake_end();
 	}
-	TH_LOG("%u rounds", round);
+	TH_LOG("%u rounds", r.round);
 }
 
 /* Sessions that poll and go, while interrupts tell them. */
 TEST_F(kapi, race_session_closes)
 {
-	uint64_t begin = now_ns();
-	unsigned int round, seed = 4;
+	struct race r = race_begin();
+	unsigned int seed = 4;
 	struct epoll_event ev;
 	int session;
 
 	make_end(0, 0);
 	ASSERT_EQ(0, drv_timer(self->test, 50000, 0, 0));
-	for (round = 0; race_goes_on(begin, round); round++) {
+	for (; race_goes_on(&r); r.round++) {
 		struct epoll_event e = { .events = EPOLLIN };
 		int ep;
 
@@ -1224,31 +1104,30 @@ TEST_F(kapi, race_session_closes)
 		ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, session, &e));
 		ASSERT_EQ(0, ch_attach_flags(session, self->fd, 5,
 					     MBUF_ATTACH_MOVE));
-		if (round & 1) {
+		if (r.round & 1) {
 			ch_wait(self->fd, MBUF_NOW);
 			ASSERT_EQ(1, epoll_wait(ep, &ev, 1, 60000));
 		}
 		spin((unsigned int)rand_r(&seed) % 5000);
-		if (round & 2)
+		if (r.round & 2)
 			close(ep);
 		close(session);
-		if (!(round & 2))
+		if (!(r.round & 2))
 			close(ep);
 	}
 	ASSERT_EQ(0, drv_timer(self->test, 0, 0, 0));
-	TH_LOG("%u rounds", round);
+	TH_LOG("%u rounds", r.round);
 }
 
 /* Both ends are drivers', and are closed while all are at work. */
 TEST_F(kapi, race_drivers)
 {
-	uint64_t begin = now_ns();
+	struct race time = race_begin();
 	struct mbuf_test_race r = { .rounds = 100 }, sum = {};
 
-	while (race_goes_on(begin, sum.rounds)) {
-		r.seed = sum.rounds;
+	for (; race_goes_on(&time); time.round += r.rounds) {
+		r.seed = time.round;
 		ASSERT_EQ(0, xioctl(self->test, MBUF_TEST_RACE, &r));
-		sum.rounds += r.rounds;
 		sum.sent += r.sent;
 		sum.received += r.received;
 		sum.late += r.late;
@@ -1259,7 +1138,7 @@ TEST_F(kapi, race_drivers)
 	EXPECT_GT(sum.received, 0);
 	EXPECT_GT(sum.self, 0);
 	TH_LOG("%u rounds, %llu sent, %llu received, %llu found it being closed",
-	       sum.rounds, (unsigned long long)sum.sent,
+	       time.round, (unsigned long long)sum.sent,
 	       (unsigned long long)sum.received, (unsigned long long)sum.late);
 }
 

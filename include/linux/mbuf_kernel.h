@@ -10,6 +10,9 @@
  *	function			context
  *	mbuf_kernel_create		process, that of who gets the descriptor
  *	mbuf_kernel_pair		process
+ *	mbuf_kernel_connect		process
+ *	mbuf_kernel_listen		process
+ *	mbuf_kernel_unlisten		process
  *	mbuf_kernel_write		any but NMI
  *	mbuf_kernel_signal		any but NMI
  *	mbuf_kernel_send		any but NMI
@@ -32,13 +35,16 @@
 #ifndef _LINUX_MBUF_KERNEL_H
 #define _LINUX_MBUF_KERNEL_H
 
+#include <linux/ktime.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
 #include <uapi/linux/mbuf.h>
 
 struct file;
+struct net;
 struct pid;
 struct mbuf_kernel_end;
+struct mbuf_kernel_listener;
 
 /**
  * struct mbuf_kernel_msg - what there is at an endpoint
@@ -57,9 +63,11 @@ struct mbuf_kernel_msg {
 /**
  * struct mbuf_kernel_receiver - who is told of what comes to an endpoint
  * @receive: called when signals have come, and once when the peer has gone; or
- *	NULL. In process context, by a workqueue, and may sleep. Never by two
- *	at a time for one endpoint, nor from within a function of mbuf. Signals
- *	that come while it runs are told by another call, together
+ *	NULL. At an endpoint that was accepted it is called at the beginning,
+ *	too, maybe without signals: from then on it can be written to. In process
+ *	context, by a workqueue, and may sleep. Never by two at a time for one
+ *	endpoint, nor from within a function of mbuf. Signals that come while it
+ *	runs are told by another call, together
  * @priv: passed to it
  */
 struct mbuf_kernel_receiver {
@@ -97,6 +105,37 @@ struct mbuf_kernel_peer {
 	bool kernel;
 };
 
+/**
+ * struct mbuf_kernel_name - the name of a listener
+ * @net: network namespace that it is in; NULL: the initial one
+ * @name: the name; any bytes, not ended by a NUL
+ * @len: its length, 1 to 255
+ */
+struct mbuf_kernel_name {
+	struct net *net;
+	const void *name;
+	size_t len;
+};
+
+/**
+ * struct mbuf_kernel_acceptor - who decides about connections
+ * @accept: called for each: for which endpoint, from whom, and what has been
+ *	written to it already. Returns 0 if it is accepted, after setting the
+ *	receiver, which is all zeroes before; anything else refuses it. In
+ *	process context, by a workqueue, may sleep, one after the other. An
+ *	endpoint that was accepted is the driver's, which has to close it, even
+ *	if who wanted to connect has gone meanwhile; one that was not is mbuf's.
+ *	Writing to it gives -ENOTCONN until this has returned
+ * @priv: passed to it
+ */
+struct mbuf_kernel_acceptor {
+	int (*accept)(struct mbuf_kernel_end *end,
+		      const struct mbuf_kernel_peer *peer,
+		      const struct mbuf_kernel_msg *hello,
+		      struct mbuf_kernel_receiver *receiver, void *priv);
+	void *priv;
+};
+
 struct mbuf_kernel_end *
 mbuf_kernel_create(const struct mbuf_kernel_receiver *receiver, u32 flags,
 		   struct mbuf_kernel_fd *user);
@@ -105,6 +144,15 @@ void mbuf_kernel_fd_abort(struct mbuf_kernel_fd *user);
 int mbuf_kernel_pair(const struct mbuf_kernel_receiver *first,
 		     const struct mbuf_kernel_receiver *second,
 		     struct mbuf_kernel_end *ends[2]);
+struct mbuf_kernel_end *
+mbuf_kernel_connect(const struct mbuf_kernel_name *to, kuid_t maker,
+		    const void *hello, ktime_t deadline,
+		    const struct mbuf_kernel_receiver *receiver);
+
+struct mbuf_kernel_listener *
+mbuf_kernel_listen(const struct mbuf_kernel_name *name, umode_t mode,
+		   u32 backlog, const struct mbuf_kernel_acceptor *acceptor);
+void mbuf_kernel_unlisten(struct mbuf_kernel_listener *kl);
 
 int mbuf_kernel_write(struct mbuf_kernel_end *ke, const void *data);
 int mbuf_kernel_signal(struct mbuf_kernel_end *ke);

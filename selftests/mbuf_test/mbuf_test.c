@@ -9,6 +9,7 @@
 #include <linux/hrtimer.h>
 #include <linux/io.h>
 #include <linux/mbuf_kernel.h>
+#include <linux/list.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -23,6 +24,9 @@
 #include "mbuf_test.h"
 
 #define RECEIVE_FLAGS	(MBUF_TEST_RECEIVE | MBUF_TEST_ECHO)
+
+/* Longer than any name may be, so that such ones can be tried. */
+#define NAME_ROOM	256
 
 #define KEEP_MAX	100000
 #define RACE_MAX	1000000
@@ -54,6 +58,22 @@ struct test_end {
 };
 
 /*
+ * struct accepted - an endpoint from the listener
+ * @t: whose
+ * @ke: as mbuf knows it
+ * @link: among those that are open; who takes it out closes it
+ * @greet: send a value at the beginning
+ * @echo: send back what comes
+ */
+struct accepted {
+	struct test *t;
+	struct mbuf_kernel_end *ke;
+	struct list_head link;
+	bool greet;
+	bool echo;
+};
+
+/*
  * struct test - an open file
  * @lock: protects making and closing
  * @end: the endpoint; looked up by interrupts under RCU
@@ -62,6 +82,11 @@ struct test_end {
  * @release: for receivers that wait
  * @stats: each field has one writer, the receiver or the interrupt
  * @kept: endpoints of channels between drivers
+ * @listener: a listener, or NULL
+ * @listen: how it was made
+ * @asking: calls of the acceptor that run
+ * @accepts: what it has seen
+ * @accepted: its endpoints that are open; @accepted_lock
  */
 struct test {
 	struct mutex lock;	/* see above */
@@ -75,6 +100,12 @@ struct test {
 	struct mbuf_test_stats stats;
 	struct mbuf_kernel_end **kept;
 	u32 nr_kept;
+	struct mbuf_kernel_listener *listener;
+	struct mbuf_test_listen listen;
+	atomic_t asking;
+	struct mbuf_test_accepts accepts;
+	spinlock_t accepted_lock;	/* the list */
+	struct list_head accepted;
 };
 
 /* Of a field that others read. */
@@ -211,6 +242,17 @@ static void test_receive(struct mbuf_kernel_end *ke,
 		test_close(t);
 }
 
+static struct test_end *test_end_new(struct test *t, u32 flags)
+{
+	struct test_end *e = kzalloc(sizeof(*e), GFP_KERNEL);
+
+	if (e) {
+		e->t = t;
+		e->flags = flags;
+	}
+	return e;
+}
+
 static long test_open_end(struct test *t, void __user *arg)
 {
 	struct mbuf_kernel_receiver receiver = { .receive = test_receive };
@@ -228,13 +270,11 @@ static long test_open_end(struct test *t, void __user *arg)
 		err = -EBUSY;
 		goto unlock;
 	}
-	e = kzalloc(sizeof(*e), GFP_KERNEL);
+	e = test_end_new(t, a.flags);
 	if (!e) {
 		err = -ENOMEM;
 		goto unlock;
 	}
-	e->t = t;
-	e->flags = a.flags;
 	receiver.priv = e;
 	e->ke = mbuf_kernel_create(a.flags & MBUF_TEST_RECEIVE ? &receiver :
 				   NULL, a.end_flags, &user);
@@ -830,6 +870,242 @@ static long test_keep(struct test *t, void __user *arg)
 	return err;
 }
 
+/* Names */
+
+static int name_get(struct mbuf_kernel_name *name, u8 *room, u64 from, u32 len)
+{
+	name->net = NULL;
+	name->name = room;
+	name->len = min_t(u32, len, NAME_ROOM);
+	return copy_from_user(room, u64_to_user_ptr(from), name->len) ?
+	       -EFAULT : 0;
+}
+
+/* Does the caller close it, or somebody else? */
+static bool accepted_claim(struct accepted *a)
+{
+	struct test *t = a->t;
+	bool claimed;
+
+	spin_lock(&t->accepted_lock);
+	claimed = !list_empty(&a->link);
+	if (claimed) {
+		list_del_init(&a->link);
+		t->accepts.open--;
+	}
+	spin_unlock(&t->accepted_lock);
+	return claimed;
+}
+
+static void accepted_receive(struct mbuf_kernel_end *ke,
+			     const struct mbuf_kernel_msg *msg, void *priv)
+{
+	struct mbuf_test_value v = mbuf_test_value(MBUF_TEST_GREETING);
+	struct accepted *a = priv;
+
+	if (a->greet && !msg->closed)
+		mbuf_kernel_send(ke, &v);
+	a->greet = false;
+	if (a->echo && msg->signals && !msg->closed)
+		mbuf_kernel_send(ke, msg->data);
+	if (msg->closed && accepted_claim(a)) {
+		mbuf_kernel_close(ke);
+		kfree(a);
+	}
+}
+
+static int test_accept(struct mbuf_kernel_end *ke,
+		       const struct mbuf_kernel_peer *peer,
+		       const struct mbuf_kernel_msg *hello,
+		       struct mbuf_kernel_receiver *receiver, void *priv)
+{
+	struct test *t = priv;
+	struct mbuf_test_accepts *s = &t->accepts;
+	struct mbuf_test_value v;
+	struct accepted *a;
+	int err = 0;
+
+	if (atomic_inc_return(&t->asking) != 1 || receiver->receive)
+		count(&s->wrong);
+	memcpy(&v, hello->data, sizeof(v));
+	WRITE_ONCE(s->hello, mbuf_test_number(&v));
+	s->peer.pid = pid_nr(peer->pid);
+	s->peer.uid = from_kuid_munged(&init_user_ns, peer->uid);
+	s->peer.gid = from_kgid_munged(&init_user_ns, peer->gid);
+	s->peer.kernel = peer->kernel;
+	s->peer.start = peer->start;
+	if (peer->kernel)
+		count(&s->drivers);
+	/* Too early. */
+	switch (mbuf_kernel_signal(ke)) {
+	case -ENOTCONN:
+	case -EPIPE:	/* it has gone already */
+		break;
+	default:
+		count(&s->wrong);
+	}
+	if (t->listen.refuse == (s32)s->peer.uid) {
+		count(&s->refused);
+		err = -EACCES;
+		goto out;
+	}
+	a = kzalloc(sizeof(*a), GFP_KERNEL);
+	err = -ENOMEM;
+	if (!a)
+		goto out;
+	err = 0;
+	a->t = t;
+	a->ke = ke;
+	a->greet = t->listen.flags & MBUF_TEST_GREET;
+	a->echo = t->listen.flags & MBUF_TEST_ECHO;
+	if (t->listen.flags & MBUF_TEST_RECEIVE) {
+		receiver->receive = accepted_receive;
+		receiver->priv = a;
+	}
+	/* From here on somebody else may close it. */
+	spin_lock(&t->accepted_lock);
+	list_add(&a->link, &t->accepted);
+	s->open++;
+	spin_unlock(&t->accepted_lock);
+out:
+	atomic_dec(&t->asking);
+	smp_store_release(&s->asked, s->asked + 1);
+	return err;
+}
+
+static long test_listen(struct test *t, void __user *arg)
+{
+	struct mbuf_kernel_acceptor acceptor = {
+		.accept = test_accept,
+		.priv = t,
+	};
+	struct mbuf_kernel_listener *kl;
+	struct mbuf_test_listen a;
+	struct mbuf_kernel_name name;
+	u8 room[NAME_ROOM];
+	long err;
+
+	if (copy_from_user(&a, arg, sizeof(a)))
+		return -EFAULT;
+	if (a.flags & ~(RECEIVE_FLAGS | MBUF_TEST_GREET) || a.resv)
+		return -EINVAL;
+	err = name_get(&name, room, a.name, a.len);
+	if (err)
+		return err;
+	mutex_lock(&t->lock);
+	if (t->listener) {
+		err = -EBUSY;
+	} else {
+		t->listen = a;
+		kl = mbuf_kernel_listen(&name, a.mode, a.backlog, &acceptor);
+		err = PTR_ERR_OR_ZERO(kl);
+		if (!err)
+			t->listener = kl;
+	}
+	mutex_unlock(&t->lock);
+	return err;
+}
+
+static void test_unlisten(struct test *t)
+{
+	u64 asked;
+
+	mbuf_kernel_unlisten(t->listener);
+	t->listener = NULL;
+	asked = t->accepts.asked;
+	if (atomic_read(&t->asking) || asked != READ_ONCE(t->accepts.asked))
+		count(&t->accepts.wrong);
+}
+
+static void test_close_accepted(struct test *t)
+{
+	struct accepted *a;
+
+	do {
+		spin_lock(&t->accepted_lock);
+		a = list_first_entry_or_null(&t->accepted, struct accepted,
+					     link);
+		if (a) {
+			list_del_init(&a->link);
+			t->accepts.open--;
+		}
+		spin_unlock(&t->accepted_lock);
+		if (a) {
+			mbuf_kernel_close(a->ke);
+			kfree(a);
+		}
+	} while (a);
+}
+
+static long test_connect(struct test *t, void __user *arg)
+{
+	struct mbuf_kernel_receiver receiver = { .receive = test_receive };
+	struct mbuf_test_value hello;
+	struct mbuf_test_connect a;
+	struct mbuf_kernel_name name;
+	kuid_t maker = INVALID_UID;
+	ktime_t deadline = KTIME_MAX;
+	u8 room[NAME_ROOM];
+	struct test_end *e;
+	long err;
+
+	if (copy_from_user(&a, arg, sizeof(a)))
+		return -EFAULT;
+	if (a.flags & ~RECEIVE_FLAGS || a.greet > 1)
+		return -EINVAL;
+	err = name_get(&name, room, a.name, a.len);
+	if (err)
+		return err;
+	if (a.maker >= 0)
+		maker = make_kuid(&init_user_ns, a.maker);
+	if (!a.wait)
+		deadline = 0;
+	else if (a.wait != ~0ULL)
+		deadline = ktime_add_ns(ktime_get(), a.wait);
+	hello = mbuf_test_value(a.hello);
+
+	err = mutex_lock_interruptible(&t->lock);
+	if (err)
+		return err;
+	if (rcu_access_pointer(t->end)) {
+		err = -EBUSY;
+		goto unlock;
+	}
+	e = test_end_new(t, a.flags);
+	if (!e) {
+		err = -ENOMEM;
+		goto unlock;
+	}
+	receiver.priv = e;
+	e->ke = mbuf_kernel_connect(&name, maker, a.greet ? &hello : NULL,
+				    deadline,
+				    a.flags & MBUF_TEST_RECEIVE ? &receiver :
+								  NULL);
+	err = PTR_ERR_OR_ZERO(e->ke);
+	if (err) {
+		kfree(e);
+		goto unlock;
+	}
+	e->next = t->all;
+	t->all = e;
+	rcu_assign_pointer(t->end, e);
+unlock:
+	mutex_unlock(&t->lock);
+	return err;
+}
+
+static long test_accepts(struct test *t, void __user *arg)
+{
+	struct mbuf_test_accepts s;
+	u64 asked;
+
+	/* All that belongs to so many calls of the acceptor, or to more. */
+	asked = smp_load_acquire(&t->accepts.asked);
+	s = t->accepts;
+	s.asked = asked;
+	return copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;
+}
+
 /* The device */
 
 static int test_open(struct inode *inode, struct file *file)
@@ -840,6 +1116,8 @@ static int test_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&t->lock);
 	init_completion(&t->release);
+	spin_lock_init(&t->accepted_lock);
+	INIT_LIST_HEAD(&t->accepted);
 	test_timer_setup(&t->timer, test_fire, HRTIMER_MODE_REL_PINNED_HARD);
 	file->private_data = t;
 	return nonseekable_open(inode, file);
@@ -854,6 +1132,8 @@ static int test_release(struct inode *inode, struct file *file)
 	mutex_lock(&t->lock);
 	test_close(t);
 	test_unkeep(t);
+	test_unlisten(t);
+	test_close_accepted(t);
 	mutex_unlock(&t->lock);
 	hrtimer_cancel(&t->timer);
 	/* It may have closed its endpoint itself. */
@@ -898,6 +1178,17 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return test_race(t, uarg);
 	case MBUF_TEST_KEEP:
 		return test_keep(t, uarg);
+	case MBUF_TEST_LISTEN:
+		return test_listen(t, uarg);
+	case MBUF_TEST_UNLISTEN:
+		mutex_lock(&t->lock);
+		test_unlisten(t);
+		mutex_unlock(&t->lock);
+		return 0;
+	case MBUF_TEST_CONNECT:
+		return test_connect(t, uarg);
+	case MBUF_TEST_ACCEPTS:
+		return test_accepts(t, uarg);
 	default:
 		return -ENOTTY;
 	}

@@ -19,6 +19,7 @@ struct mbuf_test_value {
 /* What a receiver does: struct mbuf_test_open.flags. */
 #define MBUF_TEST_RECEIVE	0x01	/* it is told */
 #define MBUF_TEST_ECHO		0x02	/* sends the value back */
+#define MBUF_TEST_GREET		0x04	/* at an accepted end: sends a value */
 /* Numbers that are commands to a receiver. */
 #define MBUF_TEST_CMD_BLOCK	(~0ULL)		/* until RELEASE */
 #define MBUF_TEST_CMD_CLOSE	(~0ULL - 1)	/* close the own endpoint */
@@ -188,6 +189,76 @@ struct mbuf_test_race {
 	__u64 self;
 };
 
+/**
+ * struct mbuf_test_listen - listen
+ * @name: address of the name
+ * @len: its length; more than 256 counts as 256
+ * @mode: who may connect
+ * @backlog: as mbuf_kernel_listen()
+ * @flags: MBUF_TEST_* of endpoints that are accepted
+ * @refuse: the user whose connections the acceptor refuses, -1: none. A driver's
+ *	are those of user 0
+ * @resv: 0
+ *
+ * Endpoints that are accepted close themselves when the peer has gone, if they
+ * have a receiver. All are closed with the file.
+ */
+struct mbuf_test_listen {
+	__u64 name;
+	__u32 len;
+	__u32 mode;
+	__u32 backlog;
+	__u32 flags;
+	__s32 refuse;
+	__u32 resv;
+};
+
+/* What MBUF_TEST_GREET sends. */
+#define MBUF_TEST_GREETING	4711
+
+/**
+ * struct mbuf_test_connect - connect; the endpoint is then as that of OPEN
+ * @name: address of the name
+ * @len: its length; more than 256 counts as 256
+ * @flags: MBUF_TEST_*
+ * @maker: the user who must have made the listener; -1: anybody
+ * @greet: 1: write and signal @hello
+ * @hello: a number
+ * @wait: ns until the deadline; 0: now; ~0: no deadline
+ */
+struct mbuf_test_connect {
+	__u64 name;
+	__u32 len;
+	__u32 flags;
+	__s32 maker;
+	__u32 greet;
+	__u64 hello;
+	__u64 wait;
+};
+
+/**
+ * struct mbuf_test_accepts - what the acceptor has seen
+ * @asked: connections
+ * @refused: of these, that it refused
+ * @drivers: that came from drivers
+ * @wrong: calls that were nested, or after UNLISTEN; endpoints that could be
+ *	written to already
+ * @open: endpoints that were accepted and are open
+ * @resv: 0
+ * @hello: the number that it saw last
+ * @peer: who asked last
+ */
+struct mbuf_test_accepts {
+	__u64 asked;
+	__u64 refused;
+	__u64 drivers;
+	__u64 wrong;
+	__u32 open;
+	__u32 resv;
+	__u64 hello;
+	struct mbuf_test_peer peer;
+};
+
 #define MBUF_TEST_TYPE		0xD7
 #define MBUF_TEST_OPEN		_IOWR(MBUF_TEST_TYPE, 0, struct mbuf_test_open)
 #define MBUF_TEST_TIMER		_IOW(MBUF_TEST_TYPE, 1, struct mbuf_test_timer)
@@ -202,6 +273,11 @@ struct mbuf_test_race {
 #define MBUF_TEST_RACE		_IOWR(MBUF_TEST_TYPE, 8, struct mbuf_test_race)
 /* Make and keep so many channels between drivers, until the file is closed. */
 #define MBUF_TEST_KEEP		_IOW(MBUF_TEST_TYPE, 9, __u32)
+
+#define MBUF_TEST_LISTEN	_IOW(MBUF_TEST_TYPE, 10, struct mbuf_test_listen)
+#define MBUF_TEST_UNLISTEN	_IO(MBUF_TEST_TYPE, 11)
+#define MBUF_TEST_CONNECT	_IOW(MBUF_TEST_TYPE, 12, struct mbuf_test_connect)
+#define MBUF_TEST_ACCEPTS	_IOR(MBUF_TEST_TYPE, 13, struct mbuf_test_accepts)
 
 /* The value for a number; that for 0 is what a slot has at first. */
 static inline struct mbuf_test_value mbuf_test_value(__u64 n)
