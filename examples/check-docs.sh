@@ -14,6 +14,9 @@
 # Documentation/overview.md: each block of C is the body of a function that
 # gets what the text takes for granted (see fragment() below), and is compiled.
 #
+# Documentation/kernel-api.md: the block of C is a driver but for what comes
+# before and after, and is compiled for a kernel.
+#
 # Usage: check-docs.sh BUILDDIR LIBMBUF-BUILDDIR
 set -euo pipefail
 
@@ -164,6 +167,52 @@ overview_compiles() {
 	[ "$n" -gt 0 ] && [ "$bad" -eq 0 ]
 }
 
+# ---- Documentation/kernel-api.md ---------------------------------------------
+
+# With the mbuf.ko of a kernel in the cache, as make check has it.
+kernel_api_compiles() {
+	local dir=$work/kernel-api
+	mkdir "$dir"
+	cat > "$dir/Kbuild" <<-'END'
+	obj-m := sensor.o
+	ccflags-y += -I$(src)/../include -I$(src)/..
+	END
+	{
+		cat <<-'END'
+		#include <linux/interrupt.h>
+		#include <linux/mbuf_kernel.h>
+		#include <linux/module.h>
+		#include <linux/rcupdate.h>
+		#include <linux/uaccess.h>
+		struct sensor;
+		static void sensor_configure(struct sensor *s, const u8 *data)
+		{
+		}
+		static u64 sensor_value(const struct sensor *s)
+		{
+			return 0;
+		}
+		END
+		echo '#line 1 "kernel-api.md"'
+		block "$top/Documentation/kernel-api.md" c 1
+		cat <<-'END'
+		/* So that all of it is used. */
+		static struct sensor sensor;
+		static int __init sensor_init(void)
+		{
+			if (request_irq(0, sensor_irq, 0, "sensor", &sensor))
+				sensor_close(&sensor);
+			return sensor_open(&sensor, NULL);
+		}
+		module_init(sensor_init);
+		MODULE_DESCRIPTION("The example of kernel-api.md");
+		MODULE_LICENSE("GPL");
+		END
+	} > "$dir/sensor.c"
+	env -u CPATH -u LIBRARY_PATH -u LD_LIBRARY_PATH \
+		"$top/vm/kbuild" --source "$dir"
+}
+
 # ---- run ---------------------------------------------------------------------
 
 tests=(
@@ -173,6 +222,7 @@ tests=(
 	readme_says_where_things_are
 	server_is_short
 	overview_compiles
+	kernel_api_compiles
 )
 
 echo "TAP version 13"
