@@ -181,7 +181,7 @@ TEST_F(kapi, wakes_waiter)
 	enum mbuf_test_context context;
 	uint64_t num = 0;
 	struct waiter w;
-	enum way way;
+	enum how way;
 
 	make_end(0, 0);
 	FOR_EACH_CONTEXT(context) {
@@ -798,7 +798,7 @@ TEST_F(kapi, driver_closes)
 	struct poller p;
 	struct waiter w;
 	enum poll_by by;
-	enum way way;
+	enum how way;
 	struct all a;
 
 	FOR_EACH_WAY(way) {
@@ -1039,7 +1039,7 @@ static void *victim_main(void *arg)
 		break;
 	default:
 		do {
-			waiter_init(&w, (enum way)v->way, v->fd, MBUF_FOREVER);
+			waiter_init(&w, (enum how)v->way, v->fd, MBUF_FOREVER);
 			w.session = v->session;
 			v->ret = waiter_again(&w);
 		} while (v->ret == way_success(w.way) &&
