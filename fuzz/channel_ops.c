@@ -594,8 +594,9 @@ static void offer_check(struct ctx *c, const struct value *arg, const void *st,
 	*offer_id(arg[O_AS].n) = o->id;
 }
 
+/* ECONNREFUSED wherever EPIPE is: see CONNECT. */
 static const int offer_errors[] = {
-	EBUSY, EPIPE, ENOTCONN, EPERM, EDQUOT, 0
+	EBUSY, EPIPE, ECONNREFUSED, ENOTCONN, EPERM, EDQUOT, 0
 };
 
 enum { D_MODE = IOCTL_NR, D_TIME, D_CLOCK, D_FLAGS, D_AS };
@@ -631,7 +632,7 @@ static void offered_check(struct ctx *c, const struct value *arg,
 }
 
 static const int offered_errors[] = {
-	EAGAIN, ETIMEDOUT, EINTR, EPIPE, ENOTCONN, EPERM, 0
+	EAGAIN, ETIMEDOUT, EINTR, EPIPE, ECONNREFUSED, ENOTCONN, EPERM, 0
 };
 
 enum { T_ID = IOCTL_NR };
@@ -651,7 +652,8 @@ static void take_fill(struct ctx *c, const struct value *arg, void *st)
 }
 
 static const int take_errors[] = {
-	ENOENT, EBUSY, EPIPE, EINTR, EDQUOT, EMFILE, ENFILE, ENOTCONN, EPERM, 0
+	ENOENT, EBUSY, EPIPE, ECONNREFUSED, EINTR, EDQUOT, EMFILE, ENFILE,
+	ENOTCONN, EPERM, 0
 };
 
 static const struct arg_spec counter_args[] = {
@@ -684,8 +686,9 @@ static void reject_fill(struct ctx *c, const struct value *arg, void *st)
 	ends_within(c, 0);
 }
 
-static const int counter_errors[] = { ENOENT, EBUSY, EPIPE, ENOTCONN, EPERM,
-				      0 };
+static const int counter_errors[] = {
+	ENOENT, EBUSY, EPIPE, ECONNREFUSED, ENOTCONN, EPERM, 0
+};
 
 enum { A_MODE = IOCTL_NR, A_WHEN, A_CLOCK, A_ID, A_REGION };
 
@@ -721,8 +724,8 @@ static void answer_check(struct ctx *c, const struct value *arg, const void *st,
 }
 
 static const int answer_errors[] = {
-	ENOENT, EAGAIN, ETIMEDOUT, EINTR, EPIPE, EMFILE, ENFILE, EDQUOT, EPERM,
-	0
+	ENOENT, EAGAIN, ETIMEDOUT, EINTR, EPIPE, ECONNREFUSED, EMFILE, ENFILE,
+	EDQUOT, EPERM, 0
 };
 
 static const struct arg_spec withdraw_args[] = {
