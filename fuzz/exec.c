@@ -39,9 +39,9 @@
 #define NOBODY		65534
 
 /* How long a call may look busy before it is the next one's turn. */
-#define TURN_NS		(100 * NS_PER_MS)
+#define TURN_NS		(2 * NS_PER_S)
 /* How long a program may go on after its last call was made. */
-#define END_NS		(300 * NS_PER_MS)
+#define END_NS		(1 * NS_PER_S)
 /* How much later than its deadline a call may return on a slow machine. */
 #define LATE_NS		(20 * NS_PER_S)
 
