@@ -545,7 +545,7 @@ TEST_F(listener, exec)
 }
 
 /* What exec() starts: tells by a signal that it is there. */
-static int wait_main(void)
+static void __attribute__((noreturn)) wait_main(void)
 {
 	int fd;
 

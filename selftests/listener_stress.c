@@ -7,8 +7,9 @@
 #include "listener.h"
 
 #define SECONDS		6
-#define ACCEPTERS	4
-#define CONNECTORS	4
+/* More than there is room for. */
+#define ACCEPTERS	3
+#define CONNECTORS	8
 
 /*
  * Threads, deadlines and signals: CONNECT succeeds exactly as often as ACCEPT
@@ -133,10 +134,10 @@ static void run_field(struct __test_metadata *_metadata,
 	int i;
 
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
-	make_listener(0200, 2);
+	make_listener(0200, 1);
 	f.lfd = self->lfd;
 	for (i = 0; i < ACCEPTERS; i++) {
-		f.queue[i] = i ? ls_queue(self->lfd, (uint32_t)i) :
+		f.queue[i] = i ? ls_queue(self->lfd, 1) :
 				 dup(self->lfd);
 		ASSERT_GE(f.queue[i], 0);
 		a[i].f = &f;
@@ -355,7 +356,8 @@ static int storm_client(void *arg)
 	struct storm *s = arg;
 	int own = rand_r(&s->seed) % 2 ? mbuf_open() : s->session;
 
-	for (;;) {
+	/* Until it is killed. */
+	while (!atomic_load(&s->stage->step)) {
 		int fd = ls_connect(own, rand_r(&s->seed) % 2 ?
 				    MBUF_CONNECT_ASYNC : 0, in_ms(50));
 
@@ -366,6 +368,7 @@ static int storm_client(void *arg)
 		if (rand_r(&s->seed) % 4)
 			close(fd);
 	}
+	return 0;
 }
 
 static int storm_server(void *arg)
@@ -373,7 +376,7 @@ static int storm_server(void *arg)
 	struct storm *s = arg;
 	int q = rand_r(&s->seed) % 2 ? s->lfd : ls_queue(s->lfd, 4);
 
-	for (;;) {
+	while (!atomic_load(&s->stage->step)) {
 		int fd = ls_accept(q, (uint32_t)rand_r(&s->seed) % 2, in_ms(50));
 
 		if (fd < 0)
@@ -384,6 +387,7 @@ static int storm_server(void *arg)
 		if (rand_r(&s->seed) % 4)
 			close(fd);
 	}
+	return 0;
 }
 
 /* A listener of its own, whose name others connect to. */
@@ -392,7 +396,7 @@ static int storm_listener(void *arg)
 	struct storm *s = arg;
 	int own = mbuf_open();
 
-	for (;;) {
+	while (!atomic_load(&s->stage->step)) {
 		int lfd = ls_listen_name(own, "storm", 5, 0222, 2), fd;
 
 		if (lfd < 0)
@@ -403,13 +407,14 @@ static int storm_listener(void *arg)
 			close(fd);
 		close(lfd);
 	}
+	return 0;
 }
 
 static int storm_caller(void *arg)
 {
 	struct storm *s = arg;
 
-	for (;;) {
+	while (!atomic_load(&s->stage->step)) {
 		int fd = ls_connect_name(s->session, "storm", 5,
 					 rand_r(&s->seed) % 2 ?
 					 MBUF_CONNECT_ASYNC : 0, in_ms(20));
@@ -419,6 +424,7 @@ static int storm_caller(void *arg)
 		ch_put(fd, 1);
 		close(fd);
 	}
+	return 0;
 }
 
 TEST_F(listener, kills)
