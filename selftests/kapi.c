@@ -3,6 +3,7 @@
  * Endpoints that drivers have.
  */
 #include <sys/epoll.h>
+#include "cgroup.h"
 #include "kapi.h"
 #include "polling.h"
 
@@ -1145,6 +1146,46 @@ TEST_F(kapi, race_drivers)
 /*
  * Drivers among themselves
  */
+
+/* Some 600 bytes each, and more that belongs to the driver. */
+#define KEPT	10000
+
+struct memcg_arg {
+	struct cgroup cg;
+	int test;
+};
+
+static int memcg_child(void *arg)
+{
+	struct memcg_arg *a = arg;
+	uint64_t before;
+	uint32_t nr = KEPT;
+
+	join_cgroup(&a->cg);
+	before = cgroup_current(&a->cg);
+	CHECK_EQ(0, xioctl(a->test, MBUF_TEST_KEEP, &nr));
+	CHECK(cgroup_current(&a->cg) <= before + CG_SLACK);
+	return 0;
+}
+
+/* Channels between drivers: nobody pays, whoever happened to call. */
+TEST_F(kapi, drivers_are_free)
+{
+	struct memcg_arg a = { .test = self->test };
+	struct snapshot now;
+	const char *why;
+
+	NEED_ROOT();
+	why = cgroup_make(&a.cg);
+	if (why) {
+		cgroup_remove(&a.cg);
+		SKIP(return, "%s", why);
+	}
+	EXPECT_EQ(0, reap(spawn(memcg_child, &a)));
+	EXPECT_TRUE(same_usage(self->session, &self->before, &now));
+	cgroup_remove(&a.cg);
+}
+
 TEST_F(kapi, drivers_pass_pages)
 {
 	struct mbuf_test_drivers d = { .rounds = 1000 };

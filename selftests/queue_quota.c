@@ -6,9 +6,8 @@
  * The limits are the module's parameters. They are lowered here, so that
  * nothing else should use mbuf as TEST_UID meanwhile.
  */
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include "util.h"
+#include "cgroup.h"
 
 #define PARAMS	"/sys/module/mbuf/parameters/"
 
@@ -813,84 +812,10 @@ TEST_F(quota, no_file_left)
 /*
  * Memory cgroup
  */
-#define CG_MOUNT	"/sys/fs/cgroup"
-
-struct cgroup {
-	char mount[64], path[96];
-	bool mounted;
-};
-
-/* NULL, or why there can be none. */
-static const char *cgroup_make(struct cgroup *cg)
-{
-	char path[160], text[256];
-
-	snprintf(cg->mount, sizeof(cg->mount), "%s", CG_MOUNT);
-	cg->mounted = false;
-	snprintf(path, sizeof(path), "%s/cgroup.controllers", cg->mount);
-	if (access(path, R_OK)) {
-		snprintf(cg->mount, sizeof(cg->mount), "/tmp/cgroup-%d",
-			 getpid());
-		mkdir("/tmp", 01777);
-		if (mkdir(cg->mount, 0700))
-			return "cannot make a directory in /tmp";
-		if (mount("cgroup2", cg->mount, "cgroup2", 0, NULL)) {
-			rmdir(cg->mount);
-			return "cannot mount cgroup2 (CONFIG_CGROUPS)";
-		}
-		cg->mounted = true;
-		snprintf(path, sizeof(path), "%s/cgroup.controllers",
-			 cg->mount);
-	}
-	if (!read_file(path, text, sizeof(text)) || !strstr(text, "memory"))
-		return "no memory controller in cgroup2 (CONFIG_MEMCG)";
-	if (read_file("/proc/cmdline", text, sizeof(text)) &&
-	    strstr(text, "nokmem"))
-		return "kernel memory is not accounted (cgroup.memory=nokmem)";
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", cg->mount);
-	if (!write_file(path, "+memory"))
-		return "cannot enable the memory controller";
-	snprintf(cg->path, sizeof(cg->path), "%s/mbuf-selftest-%d", cg->mount,
-		 getpid());
-	if (mkdir(cg->path, 0700))
-		return "cannot make a cgroup";
-	return NULL;
-}
-
-static void cgroup_remove(struct cgroup *cg)
-{
-	if (cg->path[0])
-		EVENTUALLY(!rmdir(cg->path));
-	if (cg->mounted) {
-		umount2(cg->mount, MNT_DETACH);
-		rmdir(cg->mount);
-	}
-}
-
-static uint64_t cgroup_current(const struct cgroup *cg)
-{
-	char path[160], text[32];
-
-	snprintf(path, sizeof(path), "%s/memory.current", cg->path);
-	CHECK(read_file(path, text, sizeof(text)));
-	return strtoull(text, NULL, 10);
-}
-
 struct memcg_arg {
 	struct cgroup cg;
 	uint32_t inline_max;
 };
-
-static void join_cgroup(const struct cgroup *cg)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cg->path);
-	CHECK(write_file(path, "%d", getpid()));
-}
-
-/* Statistics are kept per CPU, in batches: allow for this much. */
-#define CG_SLACK	(2ull << 20)
 
 static int memcg_child(void *arg)
 {
