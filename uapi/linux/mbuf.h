@@ -677,8 +677,8 @@ struct mbuf_attach {
 /* What POLL_ALL tells: struct mbuf_event.events. The values of poll(2). */
 #define MBUF_EVENT_IN		0x0001	/* a WAIT or ACCEPT would succeed */
 #define MBUF_EVENT_OFFER	0x0002	/* a step of a negotiation, see OFFER */
-#define MBUF_EVENT_OUT		0x0004	/* CONNECT was accepted; told once */
-#define MBUF_EVENT_HUP		0x0010	/* the peer is gone */
+#define MBUF_EVENT_OUT		0x0004	/* accepted, and not used since */
+#define MBUF_EVENT_HUP		0x0010	/* the peer, or the listener, is gone */
 
 /**
  * struct mbuf_event - something that is ready
@@ -854,7 +854,8 @@ struct mbuf_listen {
  * @gid:	the new group; likewise
  * @resv:	must be 0
  *
- * On a listener. Errors: EINVAL. EPERM.
+ * On a listener. The errors of LISTEN about an owner and a group, as seen from
+ * who calls. Errors: EINVAL. EPERM. ENOMEM.
  */
 struct mbuf_listener_set {
 	__u64 target;
@@ -912,9 +913,10 @@ struct mbuf_listener_acl {
  * @acl_nr:	out: users in the list
  * @resv:	out: 0
  * @accepted:	out: connections that were accepted from any of its queues
- * @denied:	out: that were refused for who asked
+ * @denied:	out: that were refused for who asked; not for who was asked,
+ *		see %MBUF_CONNECT_UID
  * @overflowed:	out: that were refused as there was no room
- * @withdrawn:	out: that ended before somebody accepted
+ * @withdrawn:	out: that who asked ended before somebody accepted
  *
  * On a listener or accept queue. Errors: EMSGSIZE: the name is longer than
  * @name_len, which says how long; nothing else is written.
@@ -951,8 +953,9 @@ struct mbuf_listener_info {
  * @id:		out: its identity
  *
  * On a listener. It is attached to the session that the listener is attached
- * to, and charged to who pays for the listener. Errors: EINVAL. ENOSPC: a
- * listener has 256 at most. EDQUOT. EMFILE, ENFILE. ENOMEM.
+ * to, and charged to who pays for the listener, which it keeps charged, too,
+ * until it is closed. Errors: EINVAL. ENOSPC: a listener has 256 at most, with
+ * its own. EDQUOT. EMFILE, ENFILE. ENOMEM.
  */
 struct mbuf_accept_queue {
 	__u64 target;
@@ -987,14 +990,18 @@ struct mbuf_accept_queue {
  * of the calling process at this moment.
  *
  * With %MBUF_CONNECT_ASYNC it returns as soon as the connection is in an
- * accept queue. The endpoint can be used at once; what is written is found
- * when it is accepted, and poll() gives POLLOUT from then on. If it is refused
- * that looks as if the peer had gone, with ECONNREFUSED instead of EPIPE.
+ * accept queue, whatever @wait says. The endpoint can be used at once; what is
+ * written is found when it is accepted, and poll() gives POLLOUT from then on.
+ * If it is refused that looks as if the peer had gone, with ECONNREFUSED
+ * instead of EPIPE. It is the same with %MBUF_WAIT_NOW or O_NONBLOCK of the
+ * session, but only if somebody waits in ACCEPT, who is given the connection.
+ *
+ * A call that is restarted after a signal handler is a new connection.
  *
  * Errors: EINVAL. ENAMETOOLONG. ECONNREFUSED: there is no such listener, it
  * did not approve, or it is gone. EACCES: it does not want this user, or it was
  * not made by @uid. EAGAIN: there is no room in its accept queues; or with
- * %MBUF_WAIT_NOW or O_NONBLOCK of the session: nobody waits in ACCEPT.
+ * %MBUF_WAIT_NOW or O_NONBLOCK, and not ASYNC: nobody waits in ACCEPT.
  * ETIMEDOUT, EINTR: not accepted, as @wait says, and withdrawn. EDQUOT. EMFILE,
  * ENFILE. ENOMEM. EOPNOTSUPP: as CHANNEL_CREATE.
  */
