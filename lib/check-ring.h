@@ -100,8 +100,10 @@ static inline void bell_pair(struct mbuf_ring_bell *a, struct mbuf_ring_bell *b)
 	int fd[2];
 
 	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd));
-	a->ring = b->ring = bell_ring;
-	a->wait = b->wait = bell_wait;
+	a->ring = bell_ring;
+	b->ring = bell_ring;
+	a->wait = bell_wait;
+	b->wait = bell_wait;
 	a->fd = fd[0];
 	b->fd = fd[1];
 }

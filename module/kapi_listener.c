@@ -174,7 +174,7 @@ static void listener_take(struct mbuf_kernel_listener *kl,
 		err = listener_ask(kl, ke);
 	}
 	if (err) {
-		mbuf_listener_count(l, denied);
+		this_cpu_inc(l->stats->denied);
 		mbuf_end_close(c, MBUF_SIDE_ACCEPT);
 		if (ke)
 			mbuf_kernel_put(ke);
@@ -183,9 +183,9 @@ static void listener_take(struct mbuf_kernel_listener *kl,
 		mbuf_end_pay(c, MBUF_SIDE_ACCEPT, NULL, 0);
 		err = mbuf_channel_accepted(c, false);
 		if (err)
-			mbuf_listener_count(l, withdrawn);
+			this_cpu_inc(l->stats->withdrawn);
 		else
-			mbuf_listener_count(l, accepted);
+			this_cpu_inc(l->stats->accepted);
 		mbuf_end_adopt(c, MBUF_SIDE_ACCEPT, &ke->driver, true);
 	}
 	if (ke)

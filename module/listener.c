@@ -301,13 +301,13 @@ static void pending_refuse(struct mbuf_listener *l, struct mbuf_pending *p,
 {
 	switch (why) {
 	case -EACCES:
-		mbuf_listener_count(l, denied);
+		this_cpu_inc(l->stats->denied);
 		break;
 	case -EAGAIN:
-		mbuf_listener_count(l, overflowed);
+		this_cpu_inc(l->stats->overflowed);
 		break;
 	case -ECONNABORTED:
-		mbuf_listener_count(l, withdrawn);
+		this_cpu_inc(l->stats->withdrawn);
 		break;
 	}
 	mbuf_end_close(mbuf_pending_channel(p), MBUF_SIDE_ACCEPT);
@@ -340,7 +340,7 @@ void mbuf_listener_withdraw(struct mbuf_channel *c)
 		pending_leave(p);
 	spin_unlock(&l->lock);
 	if (queued) {
-		mbuf_listener_count(l, withdrawn);
+		this_cpu_inc(l->stats->withdrawn);
 		mbuf_pending_done(p);
 	}
 	mbuf_listener_put(l);
@@ -410,12 +410,12 @@ static int listener_check(struct mbuf_listener *l,
 	if (uid_valid(wish->maker) && !uid_eq(wish->maker, l->maker))
 		return -EACCES;
 	if (!wish->driver && mbuf_policy_check(rcu_dereference(l->policy))) {
-		mbuf_listener_count(l, denied);
+		this_cpu_inc(l->stats->denied);
 		return -EACCES;
 	}
 	waited_for = READ_ONCE(l->nr_waiters);
 	if (!waited_for && !READ_ONCE(l->nr_free)) {
-		mbuf_listener_count(l, overflowed);
+		this_cpu_inc(l->stats->overflowed);
 		return -EAGAIN;
 	}
 	/* A driver is always waiting. */

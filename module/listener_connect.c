@@ -164,10 +164,10 @@ static int accept_deliver(struct mbuf_acceptor *q, struct mbuf_pending *p,
 	mbuf_end_commit(&prep);
 	err = mbuf_channel_accepted(c, a->flags & MBUF_ACCEPT_ASK);
 	if (err) {
-		mbuf_listener_count(l, withdrawn);
+		this_cpu_inc(l->stats->withdrawn);
 		mbuf_end_retract(&prep);
 	} else {
-		mbuf_listener_count(l, accepted);
+		this_cpu_inc(l->stats->accepted);
 		mbuf_end_publish(&prep);
 	}
 	mbuf_pending_done(p);

@@ -203,7 +203,4 @@ int mbuf_policy_perms(struct mbuf_listener *l, const struct mbuf_policy *perms,
 int mbuf_name_get(u8 *name, u64 from, u32 len);
 long mbuf_accept(struct file *file, void __user *arg, size_t size);
 
-/* Count what became of a connection: a member of the stats. */
-#define mbuf_listener_count(l, which)	this_cpu_inc((l)->stats->which)
-
 #endif /* _MBUF_LISTENER_PRIV_H */

@@ -131,6 +131,7 @@ static __always_inline int __mbuf_sleep(const int *state,
 	 */
 	if (need_resched()) {
 		schedule();
+		/* Pairs with the release of who ends the wait. */
 		if (smp_load_acquire(state) != MBUF_WAITING)
 			return 0;
 	}

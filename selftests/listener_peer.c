@@ -13,7 +13,6 @@
 static long long start_ticks(pid_t pid)
 {
 	char path[64], text[1024], *p;
-	long long start;
 	int field;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
@@ -23,7 +22,7 @@ static long long start_ticks(pid_t pid)
 	p = strrchr(text, ')');
 	for (field = 3; p && field <= 22; field++)
 		p = strchr(p + 1, ' ');
-	return p && sscanf(p, "%lld", &start) == 1 ? start : -1;
+	return p ? strtoll(p, NULL, 10) : -1;
 }
 
 static long long ticks_of(uint64_t ns)
@@ -402,7 +401,8 @@ TEST_F(listener, user_namespaces)
 	ASSERT_NE(NULL, p.stage);
 	atomic_store(&p.stage->value[0], getpid());
 	make_listener(0222, 4);
-	p.lfd = o.lfd = self->lfd;
+	p.lfd = self->lfd;
+	o.lfd = self->lfd;
 	self->con = ls_hello(self->session, 1);
 	ASSERT_GE(self->con, 0);
 	ASSERT_EQ(0, syscall(SYS_setresgid, -1, GID_A, -1));

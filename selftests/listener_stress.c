@@ -303,9 +303,12 @@ static void *poll_all_main(void *arg)
 TEST_F(listener, everything_changes)
 {
 	struct field f = { .session = self->session, .seed = 5 };
-	void *(*const what[])(void *) = {
-		any_connector, any_connector, any_connector, queue_changer,
-		queue_changer, list_changer, poll_all_main,
+	const struct {
+		void *(*fn)(void *arg);
+	} what[] = {
+		{ any_connector }, { any_connector }, { any_connector },
+		{ queue_changer }, { queue_changer }, { list_changer },
+		{ poll_all_main },
 	};
 	pthread_t thread[ARRAY_SIZE(what)];
 	struct mbuf_listener_info info;
@@ -317,7 +320,7 @@ TEST_F(listener, everything_changes)
 	ASSERT_EQ(0, ch_attach(self->session, self->lfd, 1));
 	f.lfd = self->lfd;
 	for (i = 0; i < ARRAY_SIZE(what); i++)
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, what[i], &f));
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, what[i].fn, &f));
 	end = now_ns() + SECONDS * NS_PER_SEC;
 	while (now_ns() < end) {
 		int fd = ls_accept(self->lfd, 0, in_ms(5));

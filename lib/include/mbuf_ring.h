@@ -27,9 +27,9 @@
  *
  * mbuf_ring_map() finds them in areas of this form:
  *
- *	page 0		consumer's page
- *	page 1		producer's page
- *	page 2 ...	data
+ *	first page	of the consumer
+ *	second page	of the producer
+ *	then		data
  *
  * If both sides may write all of it, one area is enough for one ring. If not,
  * each side has an area of its own, which the other one maps read-only: it is
@@ -90,12 +90,10 @@
 
 #ifdef __cplusplus
 extern "C" {
-#define MBUF_RING_CAST(type, x)	static_cast<type>(x)
-#define MBUF_RING_PTR(type, x)	reinterpret_cast<type>(x)
-#else
+#endif
+
 #define MBUF_RING_CAST(type, x)	((type)(x))
 #define MBUF_RING_PTR(type, x)	((type)(x))
-#endif
 
 #define MBUF_RING_LIKELY(x)	__builtin_expect(!!(x), 1)
 

@@ -969,6 +969,7 @@ static int test_accept(struct mbuf_kernel_end *ke,
 	spin_unlock(&t->accepted_lock);
 out:
 	atomic_dec(&t->asking);
+	/* Who sees it sees what came of it. */
 	smp_store_release(&s->asked, s->asked + 1);
 	return err;
 }
