@@ -966,7 +966,9 @@ TEST_F(channel, each_end_is_charged)
 	plain = query_of(self->session).memory.used - memory;
 	EXPECT_EQ(objects + 2, query_of(self->session).objects.used);
 	EXPECT_LT(2 * MBUF_SLOT_SIZE, plain);
-	EXPECT_GE(2 * 256, plain);
+	/* Where locks are debugged they are larger than what they protect. */
+	if (access("/proc/lockdep_stats", F_OK))
+		EXPECT_GE(2 * 256, plain);
 	/* Traffic costs nothing. */
 	ASSERT_EQ(0, ch_put(self->a, 1));
 	ASSERT_EQ(0, ch_put(self->b, 1));
