@@ -15,8 +15,9 @@
  * that happen without the lock are in one step only if one of them concerns
  * nobody else.
  *
- * These select the size: NS, NR, SLOTS, MSGS_0, MSGS_N; and POLL lets parties
- * poll. These select wrong variants, and each has to fail:
+ * These select the size: NS, NR, SLOTS, MSGS_0, MSGS_N. POLL lets parties poll,
+ * and with OVERWRITE a sender that finds the queue full drops the oldest message
+ * instead of waiting. These select wrong variants, and each has to fail:
  *
  *	NO_RECHECK		who gives up waiting does not look again
  *	RECHECK_UNLOCKED	it looks again before it takes the lock
@@ -41,6 +42,9 @@
  *	SPARE_FROM_SLOTS	a receiver waits with a slot that the queue needs
  *	SLOW_TAKES_SLOT		a receiver drops the lock before it waits, and
  *				then takes out what has come, slot and all
+ *	OVERWRITE_TIGHT		there is no slot to fill before one is dropped
+ *	OVERWRITE_NEWEST	the newest message is dropped
+ *	PUT_BACK_OVERFULL	a message that comes back drops none
  *	CLOSE_LATE		dismisses those in line, then counts the right
  *				off
  *	CLOSE_ALONE		dismisses nobody
@@ -132,10 +136,14 @@ list receivers;
 byte nr_send = NS;
 byte nr_recv = NR;
 
-/* struct mbuf_slots */
+/* struct mbuf_slots; see queue_slots() for what overwriting needs */
+#if defined(OVERWRITE) && !defined(OVERWRITE_TIGHT)
+#define NR_KEEP	(SLOTS + 1)
+#else
 #define NR_KEEP	SLOTS
-byte nr_free = SLOTS + 1;
-byte nr_slots = SLOTS + 1;	/* free or not */
+#endif
+byte nr_free = NR_KEEP + 1;
+byte nr_slots = NR_KEEP + 1;	/* free or not */
 
 /* struct mbuf_waiter, and the task that it belongs to. */
 #define WAITING	0
@@ -252,7 +260,10 @@ inline invariants()
 {
 	INVARIANT(I1, receivers.n == 0 || queued.n == 0);
 	INVARIANT(I2, parked.n == 0 || queued.n >= SLOTS || nr_recv == 0);
-	INVARIANT(I3, nr_recv == 0 || nr_free + queued.n >= SLOTS);
+	INVARIANT(I3, nr_recv == 0 || nr_free + queued.n >= NR_KEEP);
+#ifdef OVERWRITE
+	CHECK(too_many, queued.n <= SLOTS);
+#endif
 	INVARIANT(I4, nr_recv > 0 || receivers.n == 0)
 }
 
@@ -719,6 +730,32 @@ inline dismiss(l, come)
 #endif
 }
 
+/* mbuf_queue_overwrite() */
+#ifdef OVERWRITE
+inline overwrite()
+{
+#ifdef OVERWRITE_NEWEST
+	y = queued.at[queued.n - 1];
+#else
+	y = queued.at[0];
+#endif
+	list_del(queued, y);
+	x = 0;
+	do
+	:: order.at[x] != y ->
+		CHECK(reordered, where[order.at[x]] != QUEUED);
+		x++
+	:: else -> break
+	od;
+	list_del(order, y);
+	if
+	:: slot[y] -> give_slot()
+	:: else
+	fi;
+	over(y)
+}
+#endif
+
 /* queue_try_send(), or with own the same in queue_send_own(). Locked. */
 inline try_send()
 {
@@ -756,8 +793,24 @@ inline try_send()
 		link(m);
 		look_in();
 		result = OK
+#ifdef OVERWRITE
+	:: nr_recv > 0 && receivers.n == 0 && queued.n >= SLOTS ->
+		if
+		:: !own ->
+			CHECK(no_slot, nr_free > 0);
+			nr_free--;
+			slot[m] = 1
+		:: else
+		fi;
+		overwrite();
+		enters(m);
+		link(m);
+		look_in();
+		result = OK
+#else
 	:: nr_recv > 0 && receivers.n == 0 && queued.n >= SLOTS ->
 		result = EAGAIN
+#endif
 	fi
 }
 
@@ -949,6 +1002,12 @@ inline put_back()
 			list_add(queued, m);
 #else
 			link_back(m);
+#endif
+#if defined(OVERWRITE) && !defined(PUT_BACK_OVERFULL)
+			if
+			:: queued.n > SLOTS -> overwrite()
+			:: else
+			fi;
 #endif
 #ifndef POLL_IN_MISSED
 			look_in()
