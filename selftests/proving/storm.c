@@ -19,6 +19,7 @@
  */
 #include <sys/epoll.h>
 
+#include "../channel.h"
 #include "proving.h"
 
 #define MAX_MSG		50000
@@ -119,12 +120,13 @@ static const struct {
 
 /* Where a party was when it died; for the report. */
 enum at {
-	AT_OTHER, AT_SEND, AT_RECV, AT_CREATE, AT_CLOSE, AT_POLL, AT_PASS, NR_AT
+	AT_OTHER, AT_SEND, AT_RECV, AT_CREATE, AT_CLOSE, AT_POLL, AT_PASS,
+	AT_EXCHANGE, AT_REGION, AT_CONNECT, NR_AT
 };
 
 static const char *const at_names[NR_AT] = {
 	"elsewhere", "sending", "receiving", "creating", "closing", "polling",
-	"passing rights",
+	"passing rights", "exchanging", "negotiating", "connecting",
 };
 
 /* One sender or receiver: a process, or one of its threads. */
@@ -146,6 +148,7 @@ struct shared {
 	_Atomic uint64_t fed;		/* by the feeder */
 	_Atomic uint8_t got[MAX_FEED];	/* by whoever received it */
 	_Atomic uint64_t collected[NR_QUEUES];
+	_Atomic uint64_t served, accepted;	/* by survivors */
 	uint32_t max_ids;
 	struct party_rec rec[];
 };
@@ -611,6 +614,21 @@ static void both(struct rng r)
 
 static void die_at_random(struct rng *r, uint64_t within_ns);
 
+/* For survivors: of the queues it keeps no more than these rights. */
+static void keep_only(int r, int s)
+{
+	int i;
+
+	for (i = 0; i < NR_QUEUES; i++) {
+		if (rfd[i] != r)
+			close(rfd[i]);
+		if (sfd[i] != s)
+			close(sfd[i]);
+	}
+}
+
+#include "storm_channel.h"
+
 struct thread_arg {
 	void (*play)(struct rng r);
 	struct rng r;
@@ -628,7 +646,7 @@ static void *thread_main(void *arg)
 static void threads(struct rng r)
 {
 	static void (*const plays[])(struct rng r) = {
-		send_fifo, receive, both, send_over, poller,
+		send_fifo, receive, both, send_over, poller, caller,
 	};
 	static struct thread_arg args[4];
 	pthread_t thread;
@@ -709,6 +727,11 @@ static const struct role {
 	{ "tree", tree, 5, true },
 	{ "threads", threads, 5, true },
 	{ "namespace", namespace, 5, false },
+	{ "caller", caller, 11, false },
+	{ "owner of sets", setter, 8, false },
+	{ "negotiator", negotiator, 8, true },
+	{ "connector", connector, 8, false },
+	{ "owner of threads' endpoints", owners, 5, true },
 };
 
 #define NR_ROLES	ARRAY_SIZE(roles)
@@ -774,18 +797,6 @@ static int victim(void *arg)
 /*
  * Survivors
  */
-static void keep_only(int r, int s)
-{
-	int i;
-
-	for (i = 0; i < NR_QUEUES; i++) {
-		if (rfd[i] != r)
-			close(rfd[i]);
-		if (sfd[i] != s)
-			close(sfd[i]);
-	}
-}
-
 /* Receives all there is, until no sender is left. */
 static int collector(void *arg)
 {
@@ -1124,7 +1135,7 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	uint64_t n, killed = 0, missing = 0, open_end = 0, i;
 	struct rng r = rng_of(seed, 0);
 	struct death d = {};
-	pid_t collectors[3], feed;
+	pid_t collectors[3], feed, serves, accepts;
 	uint64_t start = now_ns();
 	uint8_t *room;
 	ssize_t ret;
@@ -1150,6 +1161,19 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	for (q = 0; q <= Q_OVER; q++)
 		collectors[q] = spawn(collector, (void *)(uintptr_t)q);
 	feed = spawn(feeder, (void *)(uintptr_t)seed);
+	for (q = 0; q < NR_CHANNELS; q++) {
+		int end[2];
+
+		ASSERT_EQ(0, ch_create(self->session, MBUF_END_DETACHED, end));
+		ask[q] = end[0];
+		serve[q] = end[1];
+	}
+	listener = mbuf_listen(self->session, SERVED, strlen(SERVED), 0666, 16);
+	ASSERT_GE(listener, 0);
+	serves = spawn(server, (void *)(uintptr_t)self->session);
+	accepts = spawn(acceptor, (void *)(uintptr_t)seed);
+	for (q = 0; q < NR_CHANNELS; q++)
+		close_fd(&serve[q]);
 	life_ns = measure_life();
 	diag("seed %llu, %llu processes, of which each lives %llu us at most",
 	     (unsigned long long)seed, (unsigned long long)total,
@@ -1161,7 +1185,9 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 		killed += n;
 		/* Nothing that the dead had may be left, whatever it was. */
 		EXPECT_TRUE(EVENTUALLY(rights_back()));
+		EXPECT_TRUE(EVENTUALLY(channels_back()));
 		empty_both();
+		channels_work();
 		EXPECT_TRUE(EVENTUALLY(all_paid(session_bytes, false)));
 		if (atomic_load(&sh->wrong) || !_metadata->passed) {
 			diag("that was after %llu processes",
@@ -1206,6 +1232,11 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	/* What was fed was received once, or is lost with who received it. */
 	atomic_store(&sh->stop, true);
 	EXPECT_EQ(0, reap(feed));
+	for (q = 0; q < NR_CHANNELS; q++)
+		close_fd(&ask[q]);
+	EXPECT_EQ(0, reap(serves));
+	EXPECT_EQ(0, reap(accepts));
+	close_fd(&listener);
 	close(sfd[Q_FEED]);
 	while ((ret = mbuf_recv(rfd[Q_FEED], room, MAX_MSG, MBUF_NOW)) > 0)
 		note_received(room, (size_t)ret);
@@ -1252,6 +1283,8 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	     (unsigned long long)sh->collected[Q_OVER]);
 	diag("fed: %llu, of which %llu were lost with who received them",
 	     (unsigned long long)sh->fed, (unsigned long long)missing);
+	diag("served: %llu calls, %llu connections",
+	     (unsigned long long)sh->served, (unsigned long long)sh->accepted);
 	/* A storm in which nobody got anywhere proves nothing. */
 	if (killed >= 100) {
 		EXPECT_LT(killed, atomic_load(&sh->calls));
@@ -1261,6 +1294,11 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 		EXPECT_LT(0, d.at_once);
 		EXPECT_LT(0, d.at[AT_SEND]);
 		EXPECT_LT(0, d.at[AT_RECV]);
+		EXPECT_LT(0, d.at[AT_EXCHANGE]);
+		EXPECT_LT(0, d.at[AT_REGION]);
+		EXPECT_LT(0, d.at[AT_CONNECT]);
+		EXPECT_LT(0, sh->served);
+		EXPECT_LT(0, sh->accepted);
 	}
 	free(room);
 	munmap(sh, sizeof(*sh) + (total * TREE_MAX + 1) * sizeof(sh->rec[0]));
