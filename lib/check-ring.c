@@ -347,6 +347,7 @@ static struct model {
 	uint64_t next;		/* number of the next one to be sent */
 	uint64_t visible;	/* numbers below it can be received */
 	uint64_t cursor;	/* number of the next to be received */
+	bool held;		/* the consumer has peeked since its release */
 	uint32_t len[MODEL_MAX];
 	uint32_t tag[MODEL_MAX];
 } model;
@@ -369,13 +370,14 @@ static void model_add(uint32_t len, uint32_t tag)
 	MUST(model.next - model.first < MODEL_MAX);
 }
 
-/* What the consumer has told. */
+/* What the consumer has told: nothing while there is something to look at. */
 static void model_given(struct ring *r, uint32_t *told)
 {
 	uint32_t tail = r->mem.rx.rx->tail;
 
 	/* It goes on record by record; padding is not in the model. */
 	if (tail != *told) {
+		MUST(!model.held);
 		*told = tail;
 		model.first = model.cursor;
 	}
@@ -479,10 +481,12 @@ static void test_random(size_t size, uint32_t count, uint64_t seed, long steps,
 				MUST(model.cursor == model.visible);
 			else
 				model_check(&rec);
+			model.held |= !ret;
 			model_given(&r, &told);
 			break;
 		case 13:
 			mbuf_ring_release(&r.rx);
+			model.held = false;
 			model_given(&r, &told);
 			break;
 		case 14:
@@ -499,6 +503,7 @@ static void test_random(size_t size, uint32_t count, uint64_t seed, long steps,
 				break;
 			MUST(!mbuf_ring_rx_init(&r.rx, &r.mem.rx, &r.rx_bell));
 			model.cursor = model.first;
+			model.held = false;
 			break;
 		}
 	}

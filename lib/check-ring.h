@@ -45,10 +45,6 @@ static inline uint64_t rnd(uint64_t *state)
  * Two connected sockets: a byte is a ring, and the other end's being closed is
  * the peer's death, as with a channel.
  */
-struct bell {
-	struct mbuf_ring_bell bell;	/* first */
-};
-
 static inline int bell_ring(const struct mbuf_ring_bell *bell)
 {
 	if (send(bell->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ||
@@ -101,10 +97,9 @@ static inline void bell_pair(struct mbuf_ring_bell *a, struct mbuf_ring_bell *b)
 
 	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd));
 	a->ring = bell_ring;
-	b->ring = bell_ring;
 	a->wait = bell_wait;
-	b->wait = bell_wait;
 	a->fd = fd[0];
+	*b = *a;
 	b->fd = fd[1];
 }
 

@@ -33,6 +33,19 @@ tests=(
 	calls
 	slot_copies_c11
 	slot_copies_cxx17
+	ring
+	ring_sanitized
+	ring_hostile
+	ring_threads
+	ring_threads_sanitized
+	ring_processes
+	ring_pingpong
+	ring_epoll
+	ring_kill_producer
+	ring_kill_consumer
+	ring_no_system_call
+	ring_step
+	ring_cxx17
 	staged_install
 	pkg_config_program
 	pkg_config_static
@@ -220,7 +233,7 @@ header_c11() {
 
 header_cxx17() {
 	need_cxx
-	"$CXX" -std=c++17 -Wall -Wextra -Werror -pedantic -Wold-style-cast \
+	"$CXX" -std=c++17 -Wall -Wextra -Werror -pedantic \
 		-fsyntax-only -I"$here/include" -I"$uapi" -x c++ - <<-'END'
 		#include <mbuf.h>
 		extern "C" { typedef int wanted(int, struct mbuf_query *); }
@@ -232,7 +245,7 @@ header_cxx17() {
 
 header_alone() {
 	# It must not depend on what was included before, nor define anything.
-	printf '#include <mbuf.h>\n#include <mbuf.h>\n' > twice.c
+	printf '#include <%s.h>\n' mbuf_ring mbuf_ring mbuf mbuf > twice.c
 	"$CC" -std=c11 -Wall -Wextra -Werror -I"$here/include" -I"$uapi" -c \
 		-o twice.o twice.c
 	if "$NM" -g twice.o | grep .; then
@@ -291,10 +304,141 @@ slot_copies_c11() {
 
 slot_copies_cxx17() {
 	need_cxx
-	"$CXX" -std=c++17 -O2 -Wall -Wextra -Werror -pedantic -Wold-style-cast \
+	"$CXX" -std=c++17 -O2 -Wall -Wextra -Werror -pedantic \
 		-pthread -o slot-cxx -x c++ "$here/check-slot.c" \
 		-I"$here/include" -I"$uapi"
 	./slot-cxx
+}
+
+# ---- rings ------------------------------------------------------------------
+
+# ring_program NAME SOURCE [CFLAGS...]: one of the check-ring*.c, with the ring
+# itself compiled the same way.
+ring_program() {
+	local name=$1 source=$2
+	shift 2
+	"$CC" -std=gnu11 -g -Wall -Wextra -Werror "$@" -pthread -o "$name" \
+		"$here/$source" "$here/ring.c" "$here/time.c" \
+		-I"$here/include" -I"$uapi"
+}
+
+# Many compilers come without the libraries that this needs.
+need_sanitizer() {
+	echo 'int main(void) { return 0; }' |
+		"$CC" "-fsanitize=$1" -x c -o sanitizer - > sanitizer.txt 2>&1 ||
+		skip "$CC -fsanitize=$1 does not work"
+}
+
+undefined=("-fsanitize=address,undefined" -fno-sanitize-recover=all)
+
+ring() {
+	ring_program ring-plain check-ring.c -O2
+	./ring-plain
+}
+
+ring_sanitized() {
+	need_sanitizer address,undefined
+	ring_program ring-asan check-ring.c -O1 "${undefined[@]}"
+	./ring-asan
+}
+
+# MBUF_CHECK_SECONDS: how long.
+ring_hostile() {
+	need_sanitizer address,undefined
+	ring_program hostile check-ring-hostile.c -O1 "${undefined[@]}"
+	./hostile "${MBUF_CHECK_SECONDS:-8}"
+}
+
+two() {	# TEST THOUSANDS
+	[ -x two ] || ring_program two check-ring-two.c -O2
+	./two "$@"
+}
+
+ring_threads() {
+	two threads 300
+}
+
+# Its barriers are not among what the thread sanitizer understands, but it does
+# not need them to see that there are no data races. It wants a fixed layout of
+# the address space.
+ring_threads_sanitized() {
+	need_sanitizer thread
+	ring_program two-tsan check-ring-two.c -O1 -fsanitize=thread -Wno-tsan
+	for test in threads pingpong epoll; do
+		setarch -R ./two-tsan "$test" 20
+	done
+}
+
+ring_processes() {
+	two processes 300
+}
+
+ring_pingpong() {
+	two pingpong 1000
+}
+
+ring_epoll() {
+	two epoll 2000
+}
+
+ring_kill_producer() {
+	two kill-producer 1000
+}
+
+ring_kill_consumer() {
+	two kill-consumer 1000
+}
+
+ring_no_system_call() {
+	local ret=0
+	two quiet 1000 || ret=$?
+	[ "$ret" != 77 ] || skip "the kernel has no system call user dispatch"
+	return "$ret"
+}
+
+# MBUF_CHECK_KILL_EVERY: after how many instructions; 1 takes minutes.
+ring_step() {
+	[ "$(uname -m)" = x86_64 ] || [ "$(uname -m)" = aarch64 ] ||
+		skip "single steps are for x86-64 and arm64"
+	ring_program step check-ring-step.c -O2
+	./step "${MBUF_CHECK_KILL_EVERY:-64}"
+}
+
+ring_cxx17() {
+	need_cxx
+	cat > ring.cc <<-'END'
+		#include <mbuf_ring.h>
+		static mbuf_ring_tx tx;
+		static mbuf_ring_rx rx;
+		int main()
+		{
+			alignas(4096) static unsigned char area[3 * 65536];
+			struct mbuf_ring_map map;
+			mbuf_ring_rec rec;
+			void *data;
+			long n = 42, m = 0;
+			if (mbuf_ring_map(&map, area, sizeof(area), area) ||
+			    mbuf_ring_tx_init(&tx, &map, nullptr) ||
+			    mbuf_ring_rx_init(&rx, &map, nullptr) ||
+			    mbuf_ring_push(&tx, &n, sizeof(n), MBUF_NOW) ||
+			    mbuf_ring_loan(&tx, 10, &data, MBUF_NOW) ||
+			    mbuf_ring_stage(&tx, 10, 7) ||
+			    mbuf_ring_flush(&tx) ||
+			    mbuf_ring_loan(&tx, 10, &data, MBUF_NOW) ||
+			    mbuf_ring_commit(&tx, 5, 8))
+				return 1;
+			if (mbuf_ring_pop(&rx, &m, sizeof(m), MBUF_NOW) != sizeof(m) ||
+			    m != 42 || mbuf_ring_peek(&rx, &rec, MBUF_NOW) ||
+			    rec.tag != 7)
+				return 1;
+			mbuf_ring_release(&rx);
+			return 0;
+		}
+	END
+	"$CXX" -std=c++17 -O2 -Wall -Wextra -Werror -pedantic \
+		-Wconversion -o ring-cxx ring.cc -I"$here/include" \
+		-I"$uapi" -L"$build" -lmbuf
+	LD_LIBRARY_PATH=$build ./ring-cxx
 }
 
 # An unusual prefix, so that nothing is found by accident.

@@ -49,15 +49,17 @@ static int ring_membarrier(int cmd)
 	return (int)syscall(SYS_membarrier, cmd, 0, 0);
 }
 
+/* What processors want in a loop that waits, as far as compilers know it. */
 static void ring_pause(void)
 {
-#if defined(__i386__) || defined(__x86_64__)
+#ifdef __has_builtin
+#if __has_builtin(__builtin_ia32_pause)
 	__builtin_ia32_pause();
-#elif defined(__aarch64__) || defined(__arm__)
-	__asm__ volatile("yield");
-#else
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+#elif __has_builtin(__builtin_arm_yield)
+	__builtin_arm_yield();
 #endif
+#endif
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 static uint64_t ring_now(void)
@@ -141,7 +143,7 @@ static const uint32_t *side_init(struct mbuf_ring_side *side, uint32_t *wait,
 /* @count: bytes that this side has moved since the ring was new. */
 static void side_moved(struct mbuf_ring_side *side, uint32_t count)
 {
-	if (side->calm || !side->can_calm ||
+	if (side->calm || !side->can_calm || side->is_armed ||
 	    count - side->slept < RING_CALM_BYTES)
 		return;
 	side->calm = 1;
@@ -157,6 +159,7 @@ static void side_arm(struct mbuf_ring_side *side)
 {
 	uint32_t armed = __atomic_load_n(side->armed, __ATOMIC_RELAXED) + 1;
 
+	side->is_armed = 1;
 	__atomic_store_n(side->armed, armed, __ATOMIC_RELAXED);
 	ring_store(side->wait, MBUF_RING_ARMED | armed << 2);
 	if (side->calm) {
@@ -177,6 +180,7 @@ static void side_arm(struct mbuf_ring_side *side)
 static void side_awake(struct mbuf_ring_side *side, uint32_t count)
 {
 	side->slept = count;
+	side->is_armed = 0;
 	ring_store(side->wait, MBUF_RING_AWAKE);
 }
 
@@ -638,6 +642,11 @@ void mbuf_ring_tx_end(struct mbuf_ring_tx *tx)
 
 /* ---- the consumer ---------------------------------------------------------- */
 
+static uint32_t rx_count(const struct mbuf_ring_rx *rx)
+{
+	return (uint32_t)((uintptr_t)rx->pos + rx->bias);
+}
+
 static int rx_fail(struct mbuf_ring_rx *rx, int error)
 {
 	const unsigned char *nothing = (const unsigned char *)ring_nothing;
@@ -655,14 +664,13 @@ static void rx_lap(struct mbuf_ring_rx *rx)
 {
 	rx->pos = rx->data;
 	rx->bias += rx->size;
+	side_moved(&rx->side, rx_count(rx));
 }
 
-static uint32_t rx_count(const struct mbuf_ring_rx *rx)
-{
-	return (uint32_t)((uintptr_t)rx->pos + rx->bias);
-}
-
-/* Give back what was received, and begin the next portion. */
+/*
+ * Give back what was received, and begin the next portion. What was peeked at
+ * may still be looked at.
+ */
 static void rx_tell(struct mbuf_ring_rx *rx)
 {
 	size_t lap = (size_t)(rx->last - rx->pos);
@@ -671,10 +679,9 @@ static void rx_tell(struct mbuf_ring_rx *rx)
 	if (portion > RING_PORTION)
 		portion = RING_PORTION;
 	rx->stop = rx->pos + (portion < lap ? portion : lap);
-	if (rx->told == rx_count(rx))
+	if (rx->held || rx->told == rx_count(rx))
 		return;
-	rx->told = rx_count(rx);
-	side_moved(&rx->side, rx->told);
+	side_moved(&rx->side, rx_count(rx));
 	mbuf_ring_release(rx);
 }
 
@@ -797,8 +804,10 @@ int mbuf_ring_peek_slow(struct mbuf_ring_rx *rx, struct mbuf_ring_rec *rec,
 {
 	int ret = rx_await(rx, rec, deadline, NULL);
 
-	if (!ret)
+	if (!ret) {
 		rx_next(rx, rec->len);
+		rx->held = 1;
+	}
 	return ret;
 }
 

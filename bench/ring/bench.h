@@ -29,10 +29,12 @@ struct msg256 {
 
 static inline void ring_pause(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#ifdef __has_builtin
+#if __has_builtin(__builtin_ia32_pause)
 	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
+#elif __has_builtin(__builtin_arm_yield)
+	__builtin_arm_yield();
+#endif
 #endif
 }
 

@@ -317,10 +317,11 @@ struct mbuf_ring_side {
 	int32_t error;			/* what stays */
 	uint8_t can_calm;		/* this process may be CALM */
 	uint8_t calm;			/* and is */
+	uint8_t is_armed;
 	uint8_t doubt;			/* could not make sure: sleep briefly */
 	uint8_t hold;			/* do not ring, set due */
 	uint8_t due;			/* has to ring yet */
-	uint8_t resv[3];
+	uint8_t resv[2];
 	uint64_t rings;			/* statistics: see mbuf_ring_stats */
 	uint64_t sleeps;
 	uint64_t barriers;
@@ -361,13 +362,14 @@ struct mbuf_ring_rx {
 	const unsigned char *pos;	/* the next record to look at */
 	const unsigned char *stop;	/* give back before going past that */
 	const unsigned char *last;	/* the last place for a head */
+	uint32_t held;			/* something was peeked at */
+	uint32_t told;			/* the count as last told */
 	uint32_t *tail;			/* the word to tell it */
 	uintptr_t bias;			/* @pos and this are the count */
 	const uint32_t *look;		/* the peer's word, or a constant */
 
 	const unsigned char *data;
 	uint32_t size;
-	uint32_t told;			/* the count as last told */
 	uint32_t seen;			/* and when it was empty last */
 	const unsigned char *was;	/* where that was */
 	const struct mbuf_ring_tx_page *page;
@@ -713,8 +715,9 @@ MBUF_EXPORT int mbuf_ring_tx_disarm(struct mbuf_ring_tx *tx);
  * @rec: set to the record
  * @deadline: how long to wait for one
  *
- * The record stays in the ring until mbuf_ring_release(). Another call shows
- * the one after it, and so on: a batch is several of these and one release.
+ * The record stays in the ring until mbuf_ring_release(), and so does all that
+ * comes after it. Another call shows the next one: a batch is several of these
+ * and one release.
  * What is shown can be changed by a hostile producer at any time.
  *
  * Return: 0, or -errno: -EAGAIN, -ETIMEDOUT, -EINTR, -EBUSY (there is none),
@@ -739,6 +742,7 @@ static inline int mbuf_ring_peek(struct mbuf_ring_rx *rx,
 	rec->tag = __atomic_load_n(MBUF_RING_PTR(const uint32_t *, pos) + 1,
 				   __ATOMIC_RELAXED);
 	rx->pos = pos + MBUF_RING_NEED(len);
+	rx->held = 1;
 	return 0;
 }
 
@@ -750,8 +754,9 @@ static inline void mbuf_ring_release(struct mbuf_ring_rx *rx)
 {
 	uintptr_t tail = MBUF_RING_PTR(uintptr_t, rx->pos) + rx->bias;
 
-	__atomic_store_n(rx->tail, MBUF_RING_CAST(uint32_t, tail),
-			 __ATOMIC_RELEASE);
+	rx->held = 0;
+	rx->told = MBUF_RING_CAST(uint32_t, tail);
+	__atomic_store_n(rx->tail, rx->told, __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (!MBUF_RING_LIKELY(__atomic_load_n(rx->look, __ATOMIC_RELAXED) ==
 			      MBUF_RING_CALM))
@@ -769,8 +774,6 @@ static inline void mbuf_ring_release(struct mbuf_ring_rx *rx)
  * is found to be empty, or when what was received since fills a quarter of it,
  * or 8 KiB. A consumer that stops in between, and wants the producer to have
  * the room, calls mbuf_ring_release().
- *
- * Also gives back what was peeked at before.
  *
  * Return: bytes of payload, or -errno as mbuf_ring_peek(), and -EMSGSIZE: the
  * record is longer than @size; it stays, and mbuf_ring_peek() shows it.
@@ -831,6 +834,7 @@ MBUF_EXPORT int mbuf_ring_rx_disarm(struct mbuf_ring_rx *rx);
  * @out: room for what is received
  * @size: bytes of room
  * @deadline: how long to wait, for both
+ * @sent: set to whether the record was sent
  *
  * Does what mbuf_ring_push() and mbuf_ring_pop() do, but waking the peer and
  * waiting for it is one system call. A client calls it with a request, a server
@@ -838,7 +842,7 @@ MBUF_EXPORT int mbuf_ring_rx_disarm(struct mbuf_ring_rx *rx);
  *
  * Return: bytes of payload received, or -errno. With an error of
  * mbuf_ring_pop() the record was sent, and mbuf_ring_pop() can be called to go
- * on waiting; @sent tells.
+ * on waiting.
  */
 MBUF_EXPORT ssize_t mbuf_ring_call(struct mbuf_ring_tx *tx, const void *buf,
 				   size_t len, struct mbuf_ring_rx *rx,
