@@ -10,41 +10,6 @@
 /*
  * The driver
  */
-static struct mbuf_test_listen listen_of(const char *name, uint32_t mode,
-					 uint32_t backlog, uint32_t flags)
-{
-	struct mbuf_test_listen l = {
-		.name = (uintptr_t)name,
-		.len = (uint32_t)strlen(name),
-		.mode = mode,
-		.backlog = backlog,
-		.flags = flags,
-		.refuse = -1,
-	};
-
-	return l;
-}
-
-static int drv_listen(int test, const char *name, uint32_t mode,
-		      uint32_t backlog, uint32_t flags)
-{
-	struct mbuf_test_listen l = listen_of(name, mode, backlog, flags);
-
-	return (int)xioctl(test, MBUF_TEST_LISTEN, &l);
-}
-
-static struct mbuf_test_accepts drv_accepts(int test)
-{
-	struct mbuf_test_accepts a = {};
-	int ret = (int)xioctl(test, MBUF_TEST_ACCEPTS, &a);
-
-	if (ret) {
-		fprintf(stderr, "# ACCEPTS: %s\n", mbuf_strerror(ret));
-		memset(&a, 0xff, sizeof(a));
-	}
-	return a;
-}
-
 #define NO_DEADLINE	(~0ull)
 
 static struct mbuf_test_connect dial_of(const char *name, uint64_t wait)
