@@ -736,6 +736,46 @@ static void test_replaced(void)
 	ring_free(&r);
 }
 
+/*
+ * A side that died when it had published something and was about to ring: one
+ * without a doorbell, as far as the other side can tell. Whoever comes after it
+ * rings.
+ */
+static void test_died_before_ringing(void)
+{
+	struct mbuf_ring_tx tx;
+	struct mbuf_ring_rx rx;
+	struct pollfd pfd = { .events = POLLIN };
+	unsigned char out[64];
+	struct ring r;
+
+	ring_make(&r, 256, 0);
+	pfd.fd = r.rx_bell.fd;
+	MUST(mbuf_ring_rx_arm(&r.rx) == 0);
+	MUST(!mbuf_ring_tx_init(&tx, &r.mem.tx, NULL));
+	MUST(!mbuf_ring_push(&tx, "a", 1, MBUF_NOW));
+	MUST(poll(&pfd, 1, 0) == 0);
+	MUST(!mbuf_ring_tx_init(&r.tx, &r.mem.tx, &r.tx_bell));
+	MUST(poll(&pfd, 1, 0) == 1);
+	MUST(!mbuf_ring_rx_disarm(&r.rx));
+	MUST(mbuf_ring_pop(&r.rx, out, 64, MBUF_NOW) == 1);
+
+	pfd.fd = r.tx_bell.fd;
+	while (!mbuf_ring_push(&r.tx, out, 8, MBUF_NOW))
+		;
+	MUST(mbuf_ring_tx_arm(&r.tx, 8) == 0);
+	MUST(!mbuf_ring_rx_init(&rx, &r.mem.rx, NULL));
+	while (mbuf_ring_pop(&rx, out, 64, MBUF_NOW) == 8)
+		;
+	mbuf_ring_release(&rx);
+	MUST(poll(&pfd, 1, 0) == 0);
+	MUST(!mbuf_ring_rx_init(&r.rx, &r.mem.rx, &r.rx_bell));
+	MUST(poll(&pfd, 1, 0) == 1);
+	MUST(!mbuf_ring_tx_disarm(&r.tx));
+	MUST(!mbuf_ring_room(&r.tx, 8));
+	ring_free(&r);
+}
+
 /* Without a doorbell, waiting is polling. */
 static void test_no_bell(void)
 {
@@ -903,6 +943,7 @@ int main(int argc, char **argv)
 	test_end();
 	test_bell();
 	test_replaced();
+	test_died_before_ringing();
 	test_no_bell();
 	test_signal();
 	test_call();

@@ -210,6 +210,16 @@ static int side_ring(struct mbuf_ring_side *side, uint32_t word)
 }
 
 /*
+ * A predecessor may have died after it had published something, and before it
+ * rang: whoever takes over a side rings for it. If the peer is gone, that is
+ * found out by what comes next.
+ */
+static void side_take_over(struct mbuf_ring_side *side)
+{
+	side_ring(side, side_word(side));
+}
+
+/*
  * Sleep, or poll if there is no doorbell. @due: a side of another ring that has
  * to ring the same doorbell, or NULL. Returns 0 if it is worth to look again.
  */
@@ -623,6 +633,7 @@ int mbuf_ring_tx_init(struct mbuf_ring_tx *tx, const struct mbuf_ring_map *map,
 	tx->look = side_init(&tx->side, &map->tx->wait, &map->tx->armed,
 			     &map->rx->wait, bell);
 	tx->side.slept = tail + used;
+	side_take_over(&tx->side);
 	return 0;
 }
 
@@ -909,6 +920,7 @@ int mbuf_ring_rx_init(struct mbuf_ring_rx *rx, const struct mbuf_ring_map *map,
 	rx->look = side_init(&rx->side, &map->rx->wait, &map->rx->armed,
 			     &map->tx->wait, bell);
 	rx->side.slept = tail;
+	side_take_over(&rx->side);
 	return 0;
 }
 

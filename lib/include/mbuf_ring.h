@@ -68,6 +68,9 @@
  * =================
  *
  *  - One thread uses a struct mbuf_ring_tx or mbuf_ring_rx at a time.
+ *  - Rings that share a doorbell share its rings: a call that waits takes one
+ *    that was meant for another ring. Before a call waits on one of them, the
+ *    others are to be disarmed, and armed again before the event loop goes on.
  *  - A result of 0 or more is success, a negative one is an errno value with
  *    its sign changed, as with all of libmbuf. A call that fails has had no
  *    effect.
@@ -384,8 +387,9 @@ struct mbuf_ring_rx {
  *	and never wakes anybody, so that waiting is polling
  *
  * The ring is taken over as it is: new, or as another producer left it. The
- * other side may be running already. Registers the process for membarrier(),
- * once, if there is a doorbell.
+ * other side may be running already; if it sleeps it is woken, in case that a
+ * producer before this one died when it was about to. Registers the process for
+ * membarrier(), once, if there is a doorbell.
  *
  * Return: 0, or -errno: -EINVAL (@map), -EPROTO (this is no ring).
  */
