@@ -44,6 +44,7 @@ static void room_init(struct mbuf_room *room, struct mbuf_set *set,
 	INIT_LIST_HEAD(&room->ready);
 	room->nr_ready = 0;
 	room->users = 0;
+	room->turn = false;
 	INIT_LIST_HEAD(&room->link);
 }
 
@@ -349,6 +350,27 @@ static struct mbuf_room *set_own_room(struct mbuf_set *set)
 	return me ? room_find(set, me) : NULL;
 }
 
+/*
+ * What is the thread's own and what is everybody's take turns, for each thread
+ * on its own. Is it the turn of the former?
+ */
+static bool set_turn(struct mbuf_set *set)
+{
+	struct mbuf_room *own;
+	bool first = false;
+
+	if (list_empty_careful(&set->rooms))
+		return false;
+	raw_spin_lock_irq(&set->lock);
+	own = set_own_room(set);
+	if (own) {
+		first = own->turn;
+		own->turn = !first;
+	}
+	raw_spin_unlock_irq(&set->lock);
+	return first;
+}
+
 static unsigned int set_collect(struct mbuf_set *set, bool own,
 				struct mbuf_event *events, unsigned int nr)
 {
@@ -437,9 +459,7 @@ int mbuf_set_wait(struct mbuf_set *set, struct mbuf_event *events,
 	int err = 0;
 
 	for (;;) {
-		/* What is the thread's own and what is not take turns. */
-		own_first = READ_ONCE(set->turn) & 1;
-		WRITE_ONCE(set->turn, !own_first);
+		own_first = set_turn(set);
 		found = set_collect(set, own_first, events, nr);
 		found += set_collect(set, !own_first, events + found,
 				     nr - found);

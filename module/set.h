@@ -67,6 +67,7 @@ struct mbuf_source_ops {
  * @ready: sources that are ready, or were
  * @nr_ready: how many
  * @users: sources attached here; the room of a thread goes with the last
+ * @turn: of a thread: this room is looked at first, not the common one
  * @link: among the rooms of threads of the set
  */
 struct mbuf_room {
@@ -75,6 +76,7 @@ struct mbuf_room {
 	struct list_head ready;
 	unsigned int nr_ready;
 	unsigned int users;
+	bool turn;
 	struct list_head link;
 };
 
@@ -105,7 +107,6 @@ struct mbuf_source {
  * @common: the room of sources that belong to no thread
  * @rooms: rooms of threads
  * @poll: who polls the session
- * @turn: which kind of room is looked at first; need not be exact
  */
 struct mbuf_set {
 	raw_spinlock_t lock;
@@ -117,7 +118,6 @@ struct mbuf_set {
 	struct mbuf_room common;
 	struct list_head rooms;
 	wait_queue_head_t poll;
-	unsigned int turn;
 };
 
 void mbuf_source_init(struct mbuf_source *src,
