@@ -181,6 +181,8 @@ static void listener_take(struct mbuf_kernel_listener *kl,
 	} else {
 		/* Who connects has paid for this end so far. */
 		mbuf_end_pay(c, MBUF_SIDE_ACCEPT, NULL, 0);
+		/* Who connects sees at once that it is a driver. */
+		mbuf_end_adopt(c, MBUF_SIDE_ACCEPT, NULL, false);
 		err = mbuf_channel_accepted(c, false);
 		if (err)
 			this_cpu_inc(l->stats->withdrawn);

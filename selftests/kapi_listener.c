@@ -172,6 +172,27 @@ TEST_F(names, listen)
 	EXPECT_TRUE(EVENTUALLY(drv_accepts(self->test).open == 0));
 }
 
+/* Who the peer is can be seen as soon as there is one. */
+TEST_F(names, peer_is_known_at_once)
+{
+	struct mbuf_channel_info info;
+	int i;
+
+	ASSERT_EQ(0, drv_listen(self->test, NAME, 0600, 8, MBUF_TEST_RECEIVE));
+	for (i = 0; i < 1000; i++) {
+		struct mbuf_connect c = connect_of(NAME, MBUF_FOREVER);
+
+		ASSERT_EQ(0, xioctl(self->session, MBUF_IOC_CONNECT, &c));
+		self->fd = c.end.ref.fd;
+		info = ch_info(self->fd);
+		ASSERT_EQ(MBUF_PEER_KNOWN | MBUF_PEER_KERNEL, info.peer.flags) {
+			TH_LOG("after %d connections", i);
+		}
+		close_fd(&self->fd);
+	}
+	EXPECT_TRUE(EVENTUALLY(drv_accepts(self->test).open == 0));
+}
+
 /* The receiver is called once at the beginning, even if nothing has come. */
 TEST_F(names, greeting)
 {
