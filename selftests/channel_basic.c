@@ -1217,7 +1217,9 @@ TEST_F(channel, slab_per_endpoint)
 	TH_LOG("%llu bytes of slab for an endpoint beside its file, %llu charged",
 	       (unsigned long long)(bytes / SLAB_ENDS),
 	       (unsigned long long)(charged / SLAB_ENDS));
-	EXPECT_GE(256, bytes / SLAB_ENDS);
+	/* Where locks are debugged they are larger than what they protect. */
+	if (access("/proc/lockdep_stats", F_OK))
+		EXPECT_GE(256, bytes / SLAB_ENDS);
 	EXPECT_LT(0, bytes);
 	/* What is charged is what it takes, up to the allocator's rounding. */
 	EXPECT_LE(charged / SLAB_ENDS, bytes / SLAB_ENDS + 8);
