@@ -28,15 +28,18 @@
 
 #include "bench.h"
 
-extern const struct peer peer_mbuf, peer_mbuf_ioctl, peer_channel, peer_pipe,
-	peer_eventfd, peer_epoll, peer_seqpacket, peer_mqueue, peer_futex,
-	peer_binder, peer_memcpy, peer_kernel, peer_pipe_control;
+extern const struct peer peer_mbuf, peer_mbuf_ioctl, peer_channel, peer_ring,
+	peer_ring_loan, peer_pipe, peer_eventfd, peer_epoll, peer_seqpacket,
+	peer_mqueue, peer_futex, peer_binder, peer_memcpy, peer_kernel,
+	peer_pipe_control;
 
 /* In the order in which they take turns. */
 const struct peer *const peers[] = {
 	&peer_mbuf,
 	&peer_mbuf_ioctl,
 	&peer_channel,
+	&peer_ring,
+	&peer_ring_loan,
 	&peer_pipe,
 	&peer_eventfd,
 	&peer_epoll,

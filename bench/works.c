@@ -180,6 +180,14 @@ const struct work works[NR_WORKS] = {
 			{ 32, 8 }, { 256, 8 }, { 4096, 4 },
 		},
 	},
+	[WORK_BULK] = {
+		/* Made elsewhere, and looked at where it arrives. */
+		.name = "bulk",
+		.nr = 1,
+		.sizes = {
+			{ 4096, 400 }, { 65536, 40 }, { 1048576, 20 },
+		},
+	},
 	[WORK_IOCTL] = {
 		/* The cheapest system call with a descriptor: a floor. */
 		.name = "ioctl",
