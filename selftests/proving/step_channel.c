@@ -84,9 +84,9 @@ static enum verdict channel_judge(struct scene *s, const struct job *job,
 		goto wrong;
 	return (puts ? put : took) ? MADE : NOT_MADE;
 wrong:
-	diag("it put %llu values and %u signals; %u signals are left of %u, and the state is 0x%x and 0x%x",
-	     (unsigned long long)a.seq, a.signals, b.signals, left + 1, a.state,
-	     b.state);
+	diag("it put %llu values and %u signals; %u signals are left of %u",
+	     (unsigned long long)a.seq, a.signals, b.signals, left + 1);
+	diag("the state is 0x%x and 0x%x", a.state, b.state);
 	return WRONG;
 }
 
