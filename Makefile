@@ -82,6 +82,10 @@ bench-build: lib ## the benchmark program
 	@echo "  BENCH"
 	@$(MAKE) $(quiet) -C bench O=$(build)/bench
 
+fuzz-build:
+	@echo "  FUZZ"
+	@$(MAKE) $(quiet) -C fuzz O=$(build)/fuzz
+
 demo: module examples ## stream a real file between two processes, in a guest
 	@vm/demo --kernel $(KERNEL)
 
@@ -136,5 +140,5 @@ else
 endif
 
 .PHONY: all help setup module lib selftests kselftest examples bench-build \
-	proving demo check check-debug check-matrix models fuzz bench vm style install uninstall \
+	proving fuzz-build demo check check-debug check-matrix models fuzz bench vm style install uninstall \
 	clean distclean
