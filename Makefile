@@ -111,6 +111,12 @@ fuzz: ## fuzz the module for T seconds on a debug kernel, which it compiles
 bench: module bench-build ## measure beside pipe, mqueue, eventfd and others
 	@bench/run
 
+bench-ring: lib ## time the ring beside those of others, on this machine
+	@vm/setup --rings
+	@echo "  BENCH      ring"
+	@$(MAKE) $(quiet) -C bench/ring O=$(build)/bench-ring LIBMBUF=$(build)/lib
+	@bench/ring/run
+
 vm: all kselftest ## a shell in a guest with everything built and loaded
 	@vm/run --lane $(LANE) --kernel $(KERNEL) --interactive \
 		$(if $(filter initramfs,$(LANE)),--add $(build)/selftests \
@@ -140,5 +146,5 @@ else
 endif
 
 .PHONY: all help setup module lib selftests kselftest examples bench-build \
-	proving fuzz-build demo check check-debug check-matrix models fuzz bench vm style install uninstall \
+	proving fuzz-build demo check check-debug check-matrix models fuzz bench bench-ring vm style install uninstall \
 	clean distclean
