@@ -15,6 +15,7 @@
 #define PAGE		4096
 #define SERVED		"storm"
 
+static bool drivers;
 static int ask[NR_CHANNELS], serve[NR_CHANNELS], listener = -1;
 
 /* What these calls may say besides what all may. */
@@ -400,6 +401,94 @@ static void owners(struct rng r)
 			if (t[i])
 				pthread_join(t[i], NULL);
 		close_range(64, ~0u, 0);
+	}
+}
+
+/*
+ * Channels whose other end is a driver's, which answers from a receiver and
+ * sends from hard interrupts; and listeners that drivers have.
+ */
+static void driver_user(struct rng r)
+{
+	struct party_rec *rec = &sh->rec[new_id(NR_QUEUES)];
+	int test = -1, session = -1, fd = -1;
+	struct mbuf_test_listen l = {};
+	struct mbuf_test_call call;
+	struct mbuf_connect c;
+	char name[16];
+	uint32_t one = 1;
+	uint64_t nr = 0;
+	int64_t num;
+
+	/* Without drivers there is enough else to do. */
+	if (!drivers)
+		caller(r);
+	snprintf(name, sizeof(name), "driver%u", rng_below(&r, NR_NAMES));
+	atomic_store(&rec->at, AT_EXCHANGE);
+	for (;;) {
+		if (!rng_below(&r, 16))
+			close_fd(&test);
+		if (!rng_below(&r, 16))
+			close_fd(&session);
+		if (test < 0) {
+			test = (int)CALL(sys_result(open(TEST_DEVICE, O_RDWR)));
+			close_fd(&fd);
+		}
+		if (session < 0)
+			session = (int)CALL(mbuf_open());
+		if (fd < 0)
+			fd = (int)CALL(drv_open(test, MBUF_TEST_RECEIVE |
+						MBUF_TEST_ECHO,
+						rng_below(&r, 2) ?
+						MBUF_END_THREAD : 0));
+		if (test < 0 || session < 0 || fd < 0)
+			continue;
+		switch (rng_below(&r, 8)) {
+		case 0:
+			close_fd(&fd);
+			break;
+		case 1:
+			CALL(drv_timer(test, rng_below(&r, 2) ? 100000 : 0, 50,
+				       rng_below(&r, 20000)));
+			break;
+		case 2:
+			CALL(xioctl(test, MBUF_TEST_KEEP, &one));
+			break;
+		case 3:
+			call = (struct mbuf_test_call){
+				.op = MBUF_TEST_OP_SEND,
+				.value = mbuf_test_value(2 * nr++),
+			};
+			CALL(drv_call(test, MBUF_TEST_HARD_IRQ, &call));
+			break;
+		case 4:
+			l.name = (uintptr_t)name;
+			l.len = (uint32_t)strlen(name);
+			l.mode = 0666;
+			l.backlog = 3;
+			l.flags = MBUF_TEST_RECEIVE | MBUF_TEST_ECHO;
+			l.refuse = -1;
+			if (CALL(xioctl(test, MBUF_TEST_LISTEN, &l)) &&
+			    !rng_below(&r, 2))
+				CALL(xioctl(test, MBUF_TEST_UNLISTEN, NULL));
+			break;
+		case 5:
+			memset(&c, 0, sizeof(c));
+			c.name = (uintptr_t)name;
+			c.name_len = (uint32_t)strlen(name);
+			if (CALL(mbuf_connect_args(session, &c, in_ms(3))))
+				break;
+			CALL(ch_put(c.end.ref.fd, 2));
+			num = CALL(ch_take(c.end.ref.fd, in_ms(3)));
+			if (num >= 0 && num != 2)
+				wrong("a driver echoes %lld", (long long)num);
+			close(c.end.ref.fd);
+			break;
+		default:
+			CALL(ch_put(fd, 2 * nr++));
+			CALL(ch_take(fd, mbuf_deadline(rng_below(&r,
+								 300000))));
+		}
 	}
 }
 
