@@ -464,8 +464,10 @@ struct mbuf_ring_rec {
 };
 
 /*
- * Does a record at @pos end at @limit or before? There is no end of the address
- * space near where addresses have 64 bits.
+ * Does a record at @pos end at @limit or before? @pos may be past @limit: then
+ * it does not. There is no end of the address space near where addresses have
+ * 64 bits. Where they have 32, a length that the peer made up may lead beyond
+ * it; @pos and @limit are equal modulo 16, so nothing has to be rounded up.
  */
 static inline int mbuf_ring_reaches(const unsigned char *pos, size_t len,
 				    const unsigned char *limit)
@@ -474,8 +476,8 @@ static inline int mbuf_ring_reaches(const unsigned char *pos, size_t len,
 	return MBUF_RING_PTR(uintptr_t, pos) + MBUF_RING_NEED(len) <=
 	       MBUF_RING_PTR(uintptr_t, limit);
 #else
-	return MBUF_RING_CAST(uint64_t, len) + MBUF_RING_HEAD <=
-	       MBUF_RING_CAST(size_t, limit - pos);
+	return MBUF_RING_CAST(uint64_t, MBUF_RING_PTR(uintptr_t, pos)) + len +
+	       MBUF_RING_HEAD <= MBUF_RING_PTR(uintptr_t, limit);
 #endif
 }
 
