@@ -339,7 +339,7 @@ TEST_F(channel, no_writing_by_other_routes)
 	ASSERT_EQ(0, ptrace(PTRACE_ATTACH, pid, NULL, NULL));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(-1, ptrace(PTRACE_POKEDATA, pid, (void *)(uintptr_t)m,
-			     (void *)evil));
+			     (void *)(uintptr_t)evil));
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid));
 

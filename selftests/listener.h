@@ -380,7 +380,7 @@ static inline void stage_go(struct stage *s, int step)
  */
 static inline void be_euid(uid_t uid)
 {
-	if (syscall(SYS_setresuid, -1, uid, -1)) {
+	if (syscall(NR_SETRESUID, -1, uid, -1)) {
 		fprintf(stderr, "# cannot become user %u\n", uid);
 		abort();
 	}

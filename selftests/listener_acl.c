@@ -36,8 +36,8 @@ static void be_who(enum who who)
 	const gid_t groups[] = { 3, GID_A, 5 };
 	bool in_group = who == OWNER_IN_GROUP || who == IN_GROUP;
 
-	if (syscall(SYS_setgroups, who == IN_MORE_GROUPS ? 3 : 0, groups) ||
-	    syscall(SYS_setresgid, -1, in_group ? GID_A : 7, -1))
+	if (syscall(NR_SETGROUPS, who == IN_MORE_GROUPS ? 3 : 0, groups) ||
+	    syscall(NR_SETRESGID, -1, in_group ? GID_A : 7, -1))
 		abort();
 	be_euid(who == ROOT ? 0 : who <= OWNER_IN_GROUP ? UID_A : UID_B);
 }
@@ -45,7 +45,7 @@ static void be_who(enum who who)
 static void be_root(void)
 {
 	be_euid(0);
-	if (syscall(SYS_setresgid, -1, 0, -1) || syscall(SYS_setgroups, 0, NULL))
+	if (syscall(NR_SETRESGID, -1, 0, -1) || syscall(NR_SETGROUPS, 0, NULL))
 		abort();
 }
 

@@ -225,9 +225,11 @@ TEST_F(listener, name_addresses)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wild); i++) {
-		l = listen_of((void *)wild[i], 5, 0200, 1);
+		l = listen_of(NULL, 5, 0200, 1);
+		l.name = wild[i];
 		EXPECT_EQ(-EFAULT, xioctl(self->session, MBUF_IOC_LISTEN, &l));
-		c = connect_of((void *)wild[i], 5, 0, MBUF_NOW);
+		c = connect_of(NULL, 5, 0, MBUF_NOW);
+		c.name = wild[i];
 		EXPECT_EQ(-EFAULT, xioctl(self->session, MBUF_IOC_CONNECT,
 					  &c));
 	}

@@ -163,11 +163,11 @@ TEST_F(listener, effective_ids)
 
 	NEED_ROOT();
 	make_listener(0222, 4);
-	ASSERT_EQ(0, syscall(SYS_setresgid, -1, GID_A, -1));
+	ASSERT_EQ(0, syscall(NR_SETRESGID, -1, GID_A, -1));
 	be_euid(UID_A);
 	self->con = ls_hello(self->session, 1);
 	be_euid(0);
-	ASSERT_EQ(0, syscall(SYS_setresgid, -1, 0, -1));
+	ASSERT_EQ(0, syscall(NR_SETRESGID, -1, 0, -1));
 	ASSERT_GE(self->con, 0);
 	self->acc = accept_peer(self->lfd, &peer);
 	ASSERT_GE(self->acc, 0);
@@ -405,11 +405,11 @@ TEST_F(listener, user_namespaces)
 	o.lfd = self->lfd;
 	self->con = ls_hello(self->session, 1);
 	ASSERT_GE(self->con, 0);
-	ASSERT_EQ(0, syscall(SYS_setresgid, -1, GID_A, -1));
+	ASSERT_EQ(0, syscall(NR_SETRESGID, -1, GID_A, -1));
 	be_euid(UID_A + 2);
 	self->acc = ls_hello(self->session, 2);
 	be_euid(0);
-	ASSERT_EQ(0, syscall(SYS_setresgid, -1, 0, -1));
+	ASSERT_EQ(0, syscall(NR_SETRESGID, -1, 0, -1));
 	ASSERT_GE(self->acc, 0);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, outside_accept, &o));
 	ret = run_in_userns(UID_A, 10, in_userns, &p);

@@ -361,7 +361,7 @@ static void run_receiver(struct part *p)
 		}
 		if (how < 3)
 			ret = 1;
-		for (i = 0; i < ret; i++)
+		for (i = 0; i < (uint32_t)ret; i++)
 			take(p, log->room[i], m[i].len, (uint32_t)m[i].seq,
 			     next);
 	}

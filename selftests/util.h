@@ -293,6 +293,20 @@ static inline int become(uid_t uid, gid_t gid)
 	return 0;
 }
 
+/*
+ * The ids of this thread alone: the C library changes those of all threads. On
+ * 32-bit x86 the calls by these names know ids of 16 bits only.
+ */
+#ifdef SYS_setresuid32
+#define NR_SETRESUID	SYS_setresuid32
+#define NR_SETRESGID	SYS_setresgid32
+#define NR_SETGROUPS	SYS_setgroups32
+#else
+#define NR_SETRESUID	SYS_setresuid
+#define NR_SETRESGID	SYS_setresgid
+#define NR_SETGROUPS	SYS_setgroups
+#endif
+
 struct as_user {
 	uid_t uid;
 	int (*fn)(void *arg);

@@ -1200,6 +1200,7 @@ static const struct file_operations test_fops = {
 	.open		= test_open,
 	.release	= test_release,
 	.unlocked_ioctl	= test_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 };
 
 static struct miscdevice test_device = {

@@ -148,7 +148,7 @@ static void all_fail(enum all what, bool on)
  */
 static void pay_as(uid_t uid)
 {
-	if (syscall(SYS_setresuid, uid, -1, -1))
+	if (syscall(NR_SETRESUID, uid, -1, -1))
 		abort();
 }
 

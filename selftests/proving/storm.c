@@ -891,7 +891,7 @@ static bool all_paid(uint64_t session_bytes, bool say)
 		int session;
 
 		/* The real user id is who pays; /dev/mbuf is open to all. */
-		if (syscall(SYS_setresuid, uids[i], -1, -1))
+		if (syscall(NR_SETRESUID, uids[i], -1, -1))
 			return false;
 		session = mbuf_open();
 		if (session < 0 || mbuf_query(session, &q))
@@ -906,7 +906,7 @@ static bool all_paid(uint64_t session_bytes, bool say)
 				     (unsigned long long)q.memory.used,
 				     (unsigned long long)q.inflight.used);
 		}
-		if (syscall(SYS_setresuid, 0, -1, -1))
+		if (syscall(NR_SETRESUID, 0, -1, -1))
 			abort();
 	}
 	return paid;
@@ -1092,13 +1092,13 @@ static uint64_t own_session_bytes(void)
 	int session;
 
 	/* Of a user who has nothing. */
-	if (syscall(SYS_setresuid, TEST_UID + 99, -1, -1))
+	if (syscall(NR_SETRESUID, TEST_UID + 99, -1, -1))
 		return 0;
 	session = mbuf_open();
 	if (session >= 0)
 		mbuf_query(session, &q);
 	close(session);
-	if (syscall(SYS_setresuid, 0, -1, -1))
+	if (syscall(NR_SETRESUID, 0, -1, -1))
 		abort();
 	return q.memory.used;
 }
