@@ -15,6 +15,9 @@
 static struct mbuf_slot_map slot;
 static int stop;
 
+/* The time from one write to the next: about that of two, as with system calls. */
+#define REST	64
+
 static __u8 low_byte(__u64 n)
 {
 	return n & 0xff;
@@ -24,6 +27,7 @@ static void *write_slot(void *unused)
 {
 	__u64 seq = 0;
 	unsigned int i;
+	volatile int rest;
 
 	(void)unused;
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
@@ -39,6 +43,8 @@ static void *write_slot(void *unused)
 					 __ATOMIC_RELAXED);
 		__atomic_store_n(&slot.version, slot.version + 1,
 				 __ATOMIC_RELEASE);
+		for (rest = 0; rest < REST; rest = rest + 1)
+			;
 	}
 	return NULL;
 }
