@@ -6,6 +6,7 @@
  * stuck ends by SIGALRM.
  *
  * Usage: two TEST [THOUSANDS OF RECORDS]
+ *	  two mixed THOUSANDS PROGRAM	PROGRAM is the same for another machine
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -241,6 +242,92 @@ static void test_processes(void)
 		}
 		must_exit_0(a);
 		must_exit_0(b);
+		stream_free(&s);
+	}
+}
+
+/* ---- a stream between programs of different word sizes -------------------- */
+
+static const struct {
+	const char *name;
+	void *(*run)(void *stream);
+} sides[] = {
+	{ "side-tx", stream_send }, { "side-rx", stream_recv },
+};
+
+/* What exec_side() executes. */
+static void test_side(unsigned int side, char **arg)
+{
+	struct stream s = { 0 };
+	size_t size = strtoul(arg[0], NULL, 10);
+
+	memory_open(&s.mem, size, atoi(arg[1]), atoi(arg[2]));
+	s.tx_bell.ring = bell_ring;
+	s.tx_bell.wait = bell_wait;
+	s.tx_bell.fd = atoi(arg[3]);
+	s.rx_bell = s.tx_bell;
+	s.records = atol(arg[4]);
+	s.style = atoi(arg[5]);
+	s.spin = (uint32_t)strtoul(arg[6], NULL, 10);
+	sides[side].run(&s);
+}
+
+/* Executes one side. What it inherits is its own, nothing else of the ring. */
+static pid_t exec_side(const char *program, unsigned int side, size_t size,
+		       const int *file, int bell, const struct stream *s)
+{
+	char arg[7][16];
+	pid_t pid = fork_child();
+	int i;
+
+	if (pid)
+		return pid;
+	snprintf(arg[0], sizeof(arg[0]), "%zu", size);
+	for (i = 0; i < 3; i++) {
+		int fd = dup(i < 2 ? file[i] : bell);	/* not O_CLOEXEC */
+
+		MUST(fd >= 0);
+		snprintf(arg[1 + i], sizeof(arg[1 + i]), "%d", fd);
+	}
+	snprintf(arg[4], sizeof(arg[4]), "%ld", s->records);
+	snprintf(arg[5], sizeof(arg[5]), "%d", s->style);
+	snprintf(arg[6], sizeof(arg[6]), "%u", s->spin);
+	execl(program, program, sides[side].name, arg[0], arg[1], arg[2],
+	      arg[3], arg[4], arg[5], arg[6], NULL);
+	MUST(!"the other program can be executed");
+	_exit(1);
+}
+
+/*
+ * One side is this program, the other one another program that was made from
+ * the same source by another compiler.
+ */
+static void test_mixed(const char *other)
+{
+	static const uint32_t sizes[] = { 256, 4096, 65536 };
+	int i;
+
+	for (i = 0; i < 12; i++) {
+		const char *program[2] = { "/proc/self/exe", "/proc/self/exe" };
+		uint32_t size = sizes[i / 4];
+		struct stream s = { 0 };
+		int file[2];
+		pid_t a, b;
+
+		memory_files(size, &file[0], &file[1]);
+		memory_open(&s.mem, size, file[0], file[1]);
+		memory_used(&s.mem, 0xffff0000);
+		bell_pair(&s.tx_bell, &s.rx_bell);
+		s.records = thousands * 1000 / 12;
+		s.style = i % 2;
+		s.spin = i & 8 ? UINT32_MAX : 0;
+		program[i / 2 % 2] = other;
+		a = exec_side(program[0], 0, size, file, s.tx_bell.fd, &s);
+		b = exec_side(program[1], 1, size, file, s.rx_bell.fd, &s);
+		must_exit_0(a);
+		must_exit_0(b);
+		close(file[0]);
+		close(file[1]);
 		stream_free(&s);
 	}
 }
@@ -709,15 +796,24 @@ static int test_quiet(void)
 int main(int argc, char **argv)
 {
 	const char *test = argc > 1 ? argv[1] : "";
+	unsigned int i;
 	int ret = 0;
 
+	alarm(240);
+	for (i = 0; i < 2; i++) {
+		if (argc == 9 && !strcmp(test, sides[i].name)) {
+			test_side(i, argv + 2);
+			return 0;
+		}
+	}
 	if (argc > 2)
 		thousands = atol(argv[2]);
-	alarm(240);
 	if (!strcmp(test, "threads"))
 		test_threads();
 	else if (!strcmp(test, "processes"))
 		test_processes();
+	else if (!strcmp(test, "mixed") && argc == 4)
+		test_mixed(argv[3]);
 	else if (!strcmp(test, "pingpong"))
 		test_pingpong();
 	else if (!strcmp(test, "epoll"))

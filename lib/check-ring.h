@@ -129,26 +129,41 @@ static inline unsigned char *memory_map(int fd, size_t bytes, int prot)
 	return p;
 }
 
-static inline void memory_make(struct memory *m, size_t size)
+/* The files of the two sides. */
+static inline void memory_files(size_t size, int *tx, int *rx)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t file = (mbuf_ring_area(size) + page - 1) / page * page;
+
+	*tx = memfd_create("tx", MFD_CLOEXEC);
+	*rx = memfd_create("rx", MFD_CLOEXEC);
+	MUST(*tx >= 0 && *rx >= 0 && !ftruncate(*tx, (off_t)file) &&
+	     !ftruncate(*rx, (off_t)page));
+}
+
+static inline void memory_open(struct memory *m, size_t size, int tx, int rx)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), file;
-	int tx, rx;
 
-	tx = memfd_create("tx", MFD_CLOEXEC);
-	rx = memfd_create("rx", MFD_CLOEXEC);
 	m->bytes = mbuf_ring_area(size);
 	file = (m->bytes + page - 1) / page * page;
-	MUST(tx >= 0 && rx >= 0 && !ftruncate(tx, (off_t)file) &&
-	     !ftruncate(rx, (off_t)page));
 	m->tx_own = memory_map(tx, file, PROT_READ | PROT_WRITE);
 	m->tx_peer = memory_map(tx, file, PROT_READ);
 	m->rx_own = memory_map(rx, page, PROT_READ | PROT_WRITE);
 	m->rx_peer = memory_map(rx, page, PROT_READ);
-	close(tx);
-	close(rx);
 	MUST(!mbuf_ring_map(&m->tx, m->tx_own, m->bytes, m->rx_peer));
 	MUST(!mbuf_ring_map(&m->rx, m->tx_peer, m->bytes, m->rx_own));
 	MUST(m->tx.size == size && m->rx.size == size);
+}
+
+static inline void memory_make(struct memory *m, size_t size)
+{
+	int tx, rx;
+
+	memory_files(size, &tx, &rx);
+	memory_open(m, size, tx, rx);
+	close(tx);
+	close(rx);
 }
 
 static inline void memory_free(struct memory *m)

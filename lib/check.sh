@@ -46,6 +46,15 @@ tests=(
 	ring_no_system_call
 	ring_step
 	ring_cxx17
+	library_32
+	slot_copies_32
+	ring_32
+	ring_hostile_32
+	ring_threads_32
+	ring_kill_producer_32
+	ring_kill_consumer_32
+	ring_step_32
+	ring_mixed
 	staged_install
 	pkg_config_program
 	pkg_config_static
@@ -439,6 +448,77 @@ ring_cxx17() {
 		-Wconversion -o ring-cxx ring.cc -I"$here/include" \
 		-I"$uapi" -L"$build" -lmbuf
 	LD_LIBRARY_PATH=$build ./ring-cxx
+}
+
+# ---- 32 bits ----------------------------------------------------------------
+
+need_32() {
+	cc32=$("$here/cc32" run 2> cc32.txt) || skip "$(cat cc32.txt)"
+	# A command and its options; and no libraries are needed to run it.
+	read -ra cc32 <<< "$cc32"
+	cc32+=(-static -O2)
+}
+
+program_32() {	# NAME SOURCE
+	need_32
+	[ -x "$1" ] || CC="${cc32[0]}" ring_program "$1" "$2" "${cc32[@]:1}"
+}
+
+library_32() {
+	need_32
+	"$MAKE" -s -C "$here" O="$work/32" CC="${cc32[0]}" \
+		CFLAGS="${cc32[*]:1}" "$work/32/libmbuf.a"
+	"${cc32[@]}" -Wall -Werror -o all-32 all.c -I"$here/include" \
+		-I"$uapi" -L"$work/32" -lmbuf
+	count_is ./all-32
+	"${cc32[@]}" -Wall -Wextra -Werror -o behaviour-32 behaviour.c \
+		-I"$here/include" -I"$uapi" -L"$work/32" -lmbuf
+	./behaviour-32
+}
+
+slot_copies_32() {
+	need_32
+	"${cc32[@]}" -std=c11 -Wall -Wextra -Werror -pedantic -pthread \
+		-o slot-32 "$here/check-slot.c" -I"$here/include" -I"$uapi"
+	./slot-32
+}
+
+ring_32() {
+	program_32 ring-32 check-ring.c
+	./ring-32
+}
+
+ring_hostile_32() {
+	program_32 hostile-32 check-ring-hostile.c
+	./hostile-32 "${MBUF_CHECK_SECONDS:-4}"
+}
+
+two_32() {	# TEST THOUSANDS
+	program_32 two-32 check-ring-two.c
+	./two-32 "$@"
+}
+
+ring_threads_32() {
+	two_32 threads 300
+}
+
+ring_kill_producer_32() {
+	two_32 kill-producer 500
+}
+
+ring_kill_consumer_32() {
+	two_32 kill-consumer 500
+}
+
+ring_step_32() {
+	program_32 step-32 check-ring-step.c
+	./step-32 "${MBUF_CHECK_KILL_EVERY:-64}"
+}
+
+# A ring whose sides have pointers of different sizes, each way around.
+ring_mixed() {
+	program_32 two-32 check-ring-two.c
+	two mixed 300 "$PWD/two-32"
 }
 
 # An unusual prefix, so that nothing is found by accident.
