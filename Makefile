@@ -27,7 +27,7 @@ all: module lib selftests examples bench-build ## build everything (default)
 
 help: ## this list
 	@echo "mbuf: targets of make"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 	@echo "Variables: KERNEL=$(KERNEL) (one of: $(notdir $(wildcard vm/kernels/*))),"
 	@echo "LANE=$(LANE) (vng or initramfs, for vm), T=$(T) (for fuzz), DESTDIR, prefix=$(prefix), KDIR (for"
@@ -59,6 +59,29 @@ kselftest: selftests
 	@$(selftests-make) -s install INSTALL_PATH=$(build)/kselftest/mbuf
 	@$(selftests-make) -s emit_tests COLLECTION=mbuf \
 		>$(build)/kselftest/kselftest-list.txt
+
+# The same as 32-bit programs, to which a 64-bit kernel is another interface. Who
+# has no compiler for them is told by the step of vm/check.
+32		:= $(build)/32
+kselftest32: setup ## the kselftests as 32-bit programs
+	@mkdir -p $(32)/selftests $(build)/kselftest
+	@rm -f $(build)/kselftest/mbuf32-list.txt
+	@if cc=$$(lib/cc32 2>$(32)/skip); then \
+		echo "  SELFTESTS  with $$cc"; \
+		$(MAKE) $(quiet) -s -C lib O=$(32)/lib CC="$$cc" \
+			$(32)/lib/libmbuf.a && \
+		$(selftests32-make) && \
+		$(selftests32-make) install \
+			INSTALL_PATH=$(build)/kselftest/mbuf32 && \
+		$(selftests32-make) emit_tests COLLECTION=mbuf32 \
+			>$(build)/kselftest/mbuf32-list.txt; \
+	else \
+		echo "  SELFTESTS  none with 32 bits: $$(cat $(32)/skip)"; \
+	fi
+
+# Where 64-bit atomics are aligned is no news.
+selftests32-make = $(MAKE) $(quiet) -s -C selftests CC="$$cc -Wno-psabi" \
+		   OUTPUT=$(32)/selftests KSFT=$(ksft) LIBMBUF=$(32)/lib
 
 # The same for the tests that take long.
 proving-make	= $(MAKE) $(quiet) -s -C selftests/proving \
@@ -145,6 +168,6 @@ else
 	@echo "What was fetched stays in $(MBUF_CACHE); CLEAN_CACHE=1 removes it."
 endif
 
-.PHONY: all help setup module lib selftests kselftest examples bench-build \
+.PHONY: all help setup module lib selftests kselftest kselftest32 examples bench-build \
 	proving fuzz-build demo check check-debug check-matrix models fuzz bench bench-ring vm style install uninstall \
 	clean distclean
