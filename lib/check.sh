@@ -77,8 +77,9 @@ functions_of_header() {
 	# Only what the library's headers declare: line markers tell the files
 	# apart. What is inline is not exported, and begins and ends in the
 	# first column.
-	"$CC" -E -I"$here/include" -I"$uapi" -x c "$here/include/mbuf_ring.h" |
-		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf(_ring)?\.h"$/); next }
+	printf '#include <mbuf_%s.h>\n' ring stream |
+		"$CC" -E -I"$here/include" -I"$uapi" -x c - |
+		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf(_ring|_stream)?\.h"$/); next }
 		     !own { next }
 		     /^static inline/ { inside = 1 }
 		     !inside
@@ -97,6 +98,7 @@ functions_of_header > header.txt
 {
 	echo '#include <mbuf.h>'
 	echo '#include <mbuf_ring.h>'
+	echo '#include <mbuf_stream.h>'
 	echo '#include <stdio.h>'
 	echo 'typedef void (*function)(void);'
 	echo 'int main(void)'
@@ -254,7 +256,8 @@ header_cxx17() {
 
 header_alone() {
 	# It must not depend on what was included before, nor define anything.
-	printf '#include <%s.h>\n' mbuf_ring mbuf_ring mbuf mbuf > twice.c
+	printf '#include <%s.h>\n' mbuf_stream mbuf_stream mbuf_ring mbuf_ring mbuf \
+		mbuf > twice.c
 	"$CC" -std=c11 -Wall -Wextra -Werror -I"$here/include" -I"$uapi" -c \
 		-o twice.o twice.c
 	if "$NM" -g twice.o | grep .; then
@@ -533,6 +536,7 @@ staged_install() {
 		.$prefix/include/linux/mbuf.h
 		.$prefix/include/mbuf.h
 		.$prefix/include/mbuf_ring.h
+		.$prefix/include/mbuf_stream.h
 		.$prefix/lib/any/libmbuf.a
 		.$prefix/lib/any/libmbuf.so
 		.$prefix/lib/any/$soname

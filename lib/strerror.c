@@ -16,6 +16,10 @@ const char *mbuf_strerror(int err)
 		return "interrupted by a signal while waiting";
 	case -EPIPE:
 		return "no peer is left: the other side is closed";
+	case -ECONNRESET:
+		return "the peer is gone, and has not said that it had nothing more to send";
+	case -EPROTO:
+		return "the peer does not keep to the rules of rings or streams";
 	case -EMSGSIZE:
 		return "longer than is allowed, or than the room for it";
 	case -EBADMSG:
