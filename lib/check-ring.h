@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +108,9 @@ static inline void bell_pair(struct mbuf_ring_bell *a, struct mbuf_ring_bell *b)
 
 /*
  * A ring as two processes have it: each page is mapped for the side that writes
- * it, and read-only for the other one. @both maps everything for all.
+ * it, and read-only for the other one. The thread sanitizer knows memory by its
+ * address: for it both sides have the same mapping, or it would never see one
+ * side read what the other has written.
  */
 struct memory {
 	size_t bytes;		/* of the producer's area */
@@ -129,6 +132,15 @@ static inline unsigned char *memory_map(int fd, size_t bytes, int prot)
 	return p;
 }
 
+static inline bool memory_is_one(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return true;
+#else
+	return false;
+#endif
+}
+
 /* The files of the two sides. */
 static inline void memory_files(size_t size, int *tx, int *rx)
 {
@@ -148,9 +160,11 @@ static inline void memory_open(struct memory *m, size_t size, int tx, int rx)
 	m->bytes = mbuf_ring_area(size);
 	file = (m->bytes + page - 1) / page * page;
 	m->tx_own = memory_map(tx, file, PROT_READ | PROT_WRITE);
-	m->tx_peer = memory_map(tx, file, PROT_READ);
+	m->tx_peer = memory_is_one() ? m->tx_own :
+				       memory_map(tx, file, PROT_READ);
 	m->rx_own = memory_map(rx, page, PROT_READ | PROT_WRITE);
-	m->rx_peer = memory_map(rx, page, PROT_READ);
+	m->rx_peer = memory_is_one() ? m->rx_own :
+				       memory_map(rx, page, PROT_READ);
 	MUST(!mbuf_ring_map(&m->tx, m->tx_own, m->bytes, m->rx_peer));
 	MUST(!mbuf_ring_map(&m->rx, m->tx_peer, m->bytes, m->rx_own));
 	MUST(m->tx.size == size && m->rx.size == size);
@@ -172,8 +186,10 @@ static inline void memory_free(struct memory *m)
 	size_t file = (m->bytes + page - 1) / page * page;
 
 	munmap(m->tx_own - page, file + 2 * page);
-	munmap(m->tx_peer - page, file + 2 * page);
 	munmap(m->rx_own - page, 3 * page);
+	if (memory_is_one())
+		return;
+	munmap(m->tx_peer - page, file + 2 * page);
 	munmap(m->rx_peer - page, 3 * page);
 }
 
