@@ -27,12 +27,12 @@ all: module lib selftests examples bench-build ## build everything (default)
 
 help: ## this list
 	@echo "mbuf: targets of make"
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 	@echo "Variables: KERNEL=$(KERNEL) (one of: $(notdir $(wildcard vm/kernels/*))),"
 	@echo "LANE=$(LANE) (vng or initramfs, for vm), T=$(T) (for fuzz), DESTDIR, prefix=$(prefix), KDIR (for"
-	@echo "install), STEPS (of check; all), KERNELS (of check-*),"
-	@echo "MBUF_CACHE=$(MBUF_CACHE)"
+	@echo "install), STEPS (of check; all), KERNELS (of check-debug, check-matrix),"
+	@echo "MUTANTS (of check-mutants; all), MBUF_CACHE=$(MBUF_CACHE)"
 
 setup: ## install missing tools, fetch kernel, headers and sources
 	@vm/setup --kernel $(KERNEL)
@@ -123,6 +123,9 @@ check-matrix: setup ## build for several kernel versions, and the tests on each
 	@vm/check --matrix $(if $(KERNELS),--kernels $(KERNELS)) \
 		$(if $(STEPS),build $(STEPS))
 
+check-mutants: setup ## put bugs into a copy, and see that the tests find them
+	@vm/mutants $(MUTANTS)
+
 models: setup ## check the models of the protocols; LARGE=1 takes long
 	@Documentation/models/check $(if $(LARGE),--large)
 
@@ -168,6 +171,7 @@ else
 	@echo "What was fetched stays in $(MBUF_CACHE); CLEAN_CACHE=1 removes it."
 endif
 
-.PHONY: all help setup module lib selftests kselftest kselftest32 examples bench-build \
-	proving fuzz-build demo check check-debug check-matrix models fuzz bench bench-ring vm style install uninstall \
+.PHONY: all help setup module lib selftests kselftest kselftest32 examples \
+	bench-build proving fuzz-build demo check check-debug check-matrix \
+	check-mutants models fuzz bench bench-ring vm style install uninstall \
 	clean distclean
