@@ -450,7 +450,8 @@ TEST_F(kapi, every_interrupt)
 	while (t.signals < INTERRUPTS)
 		ASSERT_EQ(0, tally_take(&t, self->fd, end));
 	EXPECT_TALLY(INTERRUPTS, &t);
-	EXPECT_EQ(INTERRUPTS, drv_stats(self->test).fired);
+	/* The last one counts itself after it has woken us. */
+	EXPECT_TRUE(EVENTUALLY(drv_stats(self->test).fired == INTERRUPTS));
 	EXPECT_EQ(-EAGAIN, ch_wait(self->fd, MBUF_NOW));
 }
 
