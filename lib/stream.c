@@ -52,6 +52,7 @@
  * over there for the next one.
  */
 #define FRAGMENT_MIN	256
+#define FRAGMENT_MAX	(256u << 10)
 
 /* How many connections can be set up at the same time. */
 #define PENDING_MAX	256
@@ -827,6 +828,8 @@ static size_t tx_fragment(const struct mbuf_ring_tx *tx, uint64_t left)
 	size_t len = tx->size / 4 - MBUF_RING_HEAD;
 
 	/* So that the reader can begin before the writer has ended. */
+	if (len > FRAGMENT_MAX)
+		len = FRAGMENT_MAX;
 	if (lap >= FRAGMENT_MIN && lap < len + FRAGMENT_MIN)
 		len = lap;
 	return left < len ? (size_t)left : len;

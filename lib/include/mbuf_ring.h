@@ -476,8 +476,10 @@ static inline int mbuf_ring_reaches(const unsigned char *pos, size_t len,
 	return MBUF_RING_PTR(uintptr_t, pos) + MBUF_RING_NEED(len) <=
 	       MBUF_RING_PTR(uintptr_t, limit);
 #else
-	return MBUF_RING_CAST(uint64_t, MBUF_RING_PTR(uintptr_t, pos)) + len +
-	       MBUF_RING_HEAD <= MBUF_RING_PTR(uintptr_t, limit);
+	uint64_t end = MBUF_RING_CAST(uint64_t, MBUF_RING_PTR(uintptr_t, pos)) +
+		       len + MBUF_RING_HEAD;
+
+	return end <= MBUF_RING_PTR(uintptr_t, limit);
 #endif
 }
 
