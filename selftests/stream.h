@@ -181,7 +181,7 @@ static inline void raw_init(struct raw *r, int fd)
 {
 	memset(r, 0, sizeof(*r));
 	r->fd = fd;
-	r->offer = offer_of(2 + 4, RIGHTS_R, MBUF_OFFER_SOLID);
+	r->offer = offer_of(3, RIGHTS_R, MBUF_OFFER_SOLID);
 }
 
 static inline void raw_free(struct raw *r)
