@@ -9,7 +9,7 @@
 # command, and is left as BUILDDIR/readme (static, for a guest), with what it
 # should print in BUILDDIR/readme.expected.
 #
-# examples/server.c: as short as the documentation says.
+# examples/server.c, examples/echo.c: as short as the documentation says.
 #
 # Documentation/overview.md: each block of C is the body of a function that
 # gets what the text takes for granted (see fragment() below), and is compiled.
@@ -27,6 +27,7 @@ libmbuf=$2
 work=$build/docs
 lines_max=20
 server_lines_max=40
+echo_lines_max=60
 
 : "${CC:=cc}"
 
@@ -95,13 +96,19 @@ readme_runs() {
 		grep -F "modprobe mbuf" err.txt
 }
 
-server_is_short() {
+# is_short FILE LINES: without comments and empty lines.
+is_short() {
 	local lines
-	lines=$(grep -cvE '^[[:space:]]*(//.*|/?\*.*)?$' "$here/server.c")
-	[ "$lines" -le "$server_lines_max" ] || {
-		echo "server.c has $lines lines of code, not $server_lines_max"
+	lines=$(grep -cvE '^[[:space:]]*(//.*|/?\*.*)?$' "$here/$1")
+	[ "$lines" -le "$2" ] || {
+		echo "$1 has $lines lines of code, not $2"
 		return 1
 	}
+}
+
+servers_are_short() {
+	is_short server.c "$server_lines_max"
+	is_short echo.c "$echo_lines_max"
 }
 
 readme_says_where_things_are() {
@@ -133,23 +140,28 @@ fragment() {	# a number
 	#include <string.h>
 	#include <unistd.h>
 	#include <sys/epoll.h>
+	#include <sys/mman.h>
 	#include <sys/socket.h>
 	#include <sys/wait.h>
 	#include <linux/io_uring.h>
 	#include <mbuf.h>
+	#include <mbuf_ring.h>
+	#include <mbuf_stream.h>
 	void work(const void *data, size_t len);
 	void complain(const char *text);
 	int fragment(int session, int in, int out, int end, int other,
-		     int listener, const void *data, size_t len);
+		     int listener, struct mbuf_stream *stream,
+		     const void *data, size_t len);
 	int fragment(int session, int in, int out, int end, int other,
-		     int listener, const void *data, size_t len)
+		     int listener, struct mbuf_stream *stream,
+		     const void *data, size_t len)
 	{
 		char buf[4096];
 		ssize_t got;
 		int ret = 0;
 
 		(void)session, (void)in, (void)out, (void)end, (void)other;
-		(void)listener, (void)data, (void)len, (void)buf, (void)got;
+		(void)listener, (void)stream, (void)data, (void)len, (void)buf, (void)got;
 	END
 	echo '#line 1 "overview.md, block '"$1"'"'
 	block "$overview" c "$1"
@@ -220,7 +232,7 @@ tests=(
 	readme_compiles_as_printed
 	readme_runs
 	readme_says_where_things_are
-	server_is_short
+	servers_are_short
 	overview_compiles
 	kernel_api_compiles
 )
