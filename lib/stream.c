@@ -52,7 +52,8 @@
  * over there for the next one.
  */
 #define FRAGMENT_MIN	256
-#define FRAGMENT_MAX	(256u << 10)
+/* The reader begins when a fragment is there, so it is not longer than this. */
+#define FRAGMENT_MAX	(1u << 20)
 
 /* How many connections can be set up at the same time. */
 #define PENDING_MAX	256
@@ -827,7 +828,6 @@ static size_t tx_fragment(const struct mbuf_ring_tx *tx, uint64_t left)
 	size_t lap = (size_t)(tx->data + tx->size - tx->pos) - MBUF_RING_HEAD;
 	size_t len = tx->size / 4 - MBUF_RING_HEAD;
 
-	/* So that the reader can begin before the writer has ended. */
 	if (len > FRAGMENT_MAX)
 		len = FRAGMENT_MAX;
 	if (lap >= FRAGMENT_MIN && lap < len + FRAGMENT_MIN)
@@ -1054,7 +1054,8 @@ ssize_t mbuf_stream_recv(struct mbuf_stream *s, void *buf, size_t size,
 		s->received_bytes += rec.len;
 		return (ssize_t)rec.len;
 	}
-	if (s->got + s->left > size)
+	/* No buffer is larger than what can be returned. */
+	if (s->got + s->left > size || s->got + s->left > PTRDIFF_MAX)
 		return -EMSGSIZE;
 	while (s->left) {
 		ret = rx_fragment(s, &rec, deadline);
