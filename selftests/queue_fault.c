@@ -291,6 +291,46 @@ TEST_F(queue, back_to_its_priority)
 }
 
 /*
+ * While a message was out of the queue, the first sender in line took its place,
+ * and it comes back. The queue has one too many then, and the next sender in
+ * line is let in only when there is room again.
+ */
+TEST_F(queue, back_before_the_next_sender)
+{
+	uint32_t large = self->q.inline_max + 1, i;
+	struct party send[2] = { };
+	uint8_t *buf;
+
+	buf = calloc(1, large);
+	ASSERT_NE(NULL, buf);
+	make_queue(1, large, 0);
+	ASSERT_EQ(0, mbuf_send(self->sfd, buf, large, MBUF_NOW));
+	for (i = 0; i < 2; i++) {
+		send[i].op = OP_SEND;
+		send[i].fd = self->sfd;
+		send[i].buf = buf;
+		send[i].len = i + 1;
+		send[i].deadline = MBUF_FOREVER;
+		ASSERT_TRUE(party_start(&send[i]));
+		ASSERT_SLEEPERS(self->rfd, 0, i + 1);
+	}
+	EXPECT_EQ(-EFAULT, mbuf_recv(self->rfd, (void *)8, large, MBUF_NOW));
+	EXPECT_EQ(0, party_join(&send[0]));
+	EXPECT_EQ(2, get_info(self->rfd).depth);
+	EXPECT_EQ(1, get_info(self->rfd).send_waiters);
+
+	EXPECT_EQ((long)large, mbuf_recv(self->rfd, buf, large, MBUF_NOW));
+	EXPECT_EQ(1, get_info(self->rfd).depth);
+	EXPECT_EQ(1, get_info(self->rfd).send_waiters);
+	EXPECT_EQ(1, mbuf_recv(self->rfd, buf, large, MBUF_NOW));
+	EXPECT_EQ(0, party_join(&send[1]));
+	EXPECT_EQ(1, get_info(self->rfd).depth);
+	EXPECT_EQ(2, mbuf_recv(self->rfd, buf, large, MBUF_NOW));
+	EXPECT_EQ(0, get_info(self->rfd).depth);
+	free(buf);
+}
+
+/*
  * A message is handed to a receiver that sleeps, and it turns out to have no
  * memory for it. It is not lost: the next in line gets it.
  */
