@@ -175,6 +175,7 @@ static inline int mbuf_waiter_sleep(struct mbuf_waiter *w,
  * Context: enters a read-side critical section of RCU.
  */
 static __always_inline void mbuf_kick_begin(struct mbuf_kick *kick)
+	__acquires(RCU)
 {
 	kick->task[0] = NULL;
 	kick->task[1] = NULL;
@@ -205,6 +206,7 @@ static __always_inline void mbuf_kick_task(struct task_struct *task)
  * Context: any but NMI, none of our locks held; leaves the critical section.
  */
 static __always_inline void mbuf_kick_end_tasks(const struct mbuf_kick *kick)
+	__releases(RCU)
 {
 	if (kick->task[0])
 		mbuf_kick_task(kick->task[0]);
@@ -221,6 +223,7 @@ static __always_inline void mbuf_kick_end_tasks(const struct mbuf_kick *kick)
  * critical section.
  */
 static __always_inline void mbuf_kick_end(const struct mbuf_kick *kick)
+	__releases(RCU)
 {
 	if (kick->task[0])
 		mbuf_kick_task(kick->task[0]);
