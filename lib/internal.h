@@ -105,4 +105,15 @@ static inline struct mbuf_wait libmbuf_wait(uint64_t deadline)
 	return wait;
 }
 
+struct mbuf_ring_tx;
+
+/* Bytes that a producer has used since the ring was new, modulo 2^32. */
+uint32_t libmbuf_ring_tx_count(const struct mbuf_ring_tx *tx);
+
+/*
+ * Another producer of the same ring has used it up to @count: go on from there.
+ * Returns 0, or an error that stays.
+ */
+int libmbuf_ring_tx_adopt(struct mbuf_ring_tx *tx, uint32_t count);
+
 #endif /* _LIBMBUF_INTERNAL_H */

@@ -637,6 +637,28 @@ int mbuf_ring_tx_init(struct mbuf_ring_tx *tx, const struct mbuf_ring_map *map,
 	return 0;
 }
 
+uint32_t libmbuf_ring_tx_count(const struct mbuf_ring_tx *tx)
+{
+	return tx_count(tx);
+}
+
+int libmbuf_ring_tx_adopt(struct mbuf_ring_tx *tx, uint32_t count)
+{
+	uint32_t tail;
+
+	if (tx->side.error || count == tx_count(tx))
+		return tx->side.error;
+	tail = ring_load(&tx->page->tail);
+	if (tail % MBUF_RING_ALIGN || count - tail > tx->size - MBUF_RING_ALIGN)
+		return tx_fail(tx, -EPROTO);
+	tx->tail = tail;
+	tx->pos = tx->data + (count & (tx->size - 1));
+	tx->bias = (uintptr_t)count - (uintptr_t)tx->pos;
+	tx->loan = 0;
+	tx_set_limit(tx);
+	return 0;
+}
+
 void mbuf_ring_tx_end(struct mbuf_ring_tx *tx)
 {
 	struct mbuf_ring_side *side = &tx->side;
