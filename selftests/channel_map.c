@@ -4,6 +4,7 @@
  */
 #include <sys/personality.h>
 #include <sys/ptrace.h>
+#include "cgroup.h"
 #include "channel.h"
 #include "polling.h"
 
@@ -514,6 +515,51 @@ TEST_F(channel, moved_and_unmapped)
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_SHOWS((void *)p, self->a);
 	munmap(p, page);
+}
+
+/* Pages are charged to the memory cgroup, and go with the endpoint. */
+#define PAGES_ROUNDS	1500
+
+static int map_pages_child(void *arg)
+{
+	const struct cgroup *cg = arg;
+	const struct mbuf_slot_map *m;
+	uint64_t before;
+	int session, end[2], i;
+
+	join_cgroup(cg);
+	session = mbuf_open();
+	CHECK(session >= 0);
+	before = cgroup_current(cg);
+	for (i = 0; i < PAGES_ROUNDS; i++) {
+		CHECK_EQ(0, ch_create(session, MBUF_END_MAP, end));
+		if (i % 2) {
+			m = map_slot(end[0]);
+			CHECK(m);
+			CHECK_EQ(0, map_now(m).signals);
+			unmap_slot(m);
+		}
+		close(end[0]);
+		close(end[1]);
+	}
+	/* What is not given back would be six times as much. */
+	CHECK(EVENTUALLY(cgroup_current(cg) < before + CG_SLACK));
+	return 0;
+}
+
+TEST_F(channel, pages_are_given_back)
+{
+	struct cgroup cg = {};
+	const char *why;
+
+	NEED_ROOT();
+	why = cgroup_make(&cg);
+	if (why) {
+		cgroup_remove(&cg);
+		SKIP(return, "%s", why);
+	}
+	EXPECT_EQ(0, reap(spawn(map_pages_child, &cg)));
+	cgroup_remove(&cg);
 }
 
 /* The memory of one endpoint is not that of another, now or before. */
