@@ -151,6 +151,9 @@ vm: all kselftest ## a shell in a guest with everything built and loaded
 style: module ## checkpatch, sparse, kernel-doc, shellcheck
 	@vm/style
 
+analyze: setup ## clang-tidy, cppcheck, the kernel's semantic patches
+	@vm/analyze
+
 install: ## module for the running kernel, library, headers (DESTDIR, prefix)
 	@vm/kbuild --kdir "$(KDIR)" --install "$(DESTDIR)"
 	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
@@ -173,5 +176,5 @@ endif
 
 .PHONY: all help setup module lib selftests kselftest kselftest32 examples \
 	bench-build proving fuzz-build demo check check-debug check-matrix \
-	check-mutants models fuzz bench bench-ring vm style install uninstall \
+	check-mutants models fuzz bench bench-ring vm style analyze install uninstall \
 	clean distclean

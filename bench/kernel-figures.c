@@ -101,8 +101,8 @@ static int sleeps(pid_t pid, unsigned long long *number)
 int flood(struct row *row, unsigned int nr,
 	  int (*attempt)(struct row *row, unsigned int nr))
 {
-	unsigned long long slept, sleeps_again;
-	double slab, slab_again;
+	unsigned long long slept = 0, sleeps_again = 0;
+	double slab = 0, slab_again = 0;
 	int ret, n;
 
 	for (n = 0; n < FLOODS; n++) {

@@ -159,13 +159,12 @@ static void print_cpu(void)
 static void on_alarm(int sig)
 {
 	static const char text[] = "mbuf-bench: hung while ";
-	ssize_t n;
 
 	(void)sig;
-	n = write(STDERR_FILENO, text, sizeof(text) - 1);
-	n = write(STDERR_FILENO, doing, strlen(doing));
-	n = write(STDERR_FILENO, "\n", 1);
-	(void)n;
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0 ||
+	    write(STDERR_FILENO, doing, strlen(doing)) < 0 ||
+	    write(STDERR_FILENO, "\n", 1) < 0)
+		_exit(2);
 	_exit(1);
 }
 

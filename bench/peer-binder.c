@@ -171,7 +171,7 @@ static void binder_teardown(struct row *row)
 static int binder_run(struct row *row, unsigned int iters)
 {
 	struct send_and_free *call = row->priv;
-	struct binder_transaction_data data;
+	struct binder_transaction_data data = { 0 };
 	/* There is nothing to free yet at the very first call of a row. */
 	size_t skip = call->buffer ? 0 : sizeof(*call) -
 		offsetof(struct send_and_free, free);

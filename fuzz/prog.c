@@ -370,6 +370,8 @@ void prog_fix(struct program *p)
 				sorted[n++] = p->call[i];
 		}
 	}
+	/* All of them are filled, in one pass or the other. */
+	/* cppcheck-suppress uninitvar */
 	memcpy(p->call, sorted, n * sizeof(*sorted));
 }
 

@@ -756,7 +756,7 @@ static int test_quiet(void)
 	struct quiet *q = mmap(NULL, sizeof(*q), PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct mbuf_ring_rx rx;
-	uint64_t i, value;
+	uint64_t i, value = 0;
 	pid_t pid;
 
 	MUST(q != MAP_FAILED);

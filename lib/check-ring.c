@@ -299,7 +299,7 @@ static void test_stage(void)
 		size_t nr = (size_t)round % 9;
 
 		for (i = 0; i < 8; i++) {
-			fill(buf[i], 16, (uint64_t)(round + i));
+			fill(buf[i], 16, (uint64_t)round + (uint64_t)i);
 			recs[i].data = buf[i];
 			recs[i].len = 16;
 			recs[i].tag = (uint32_t)(round * 8 + i);

@@ -347,7 +347,7 @@ TEST_F(channel, no_writing_by_other_routes)
 	/* The file behind the mapping. */
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx",
 		 (unsigned long)(uintptr_t)m,
-		 (unsigned long)(uintptr_t)m + page_size());
+		 (unsigned long)((uintptr_t)m + page_size()));
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd >= 0) {
 		EXPECT_GT(0, xwrite(fd, &evil, sizeof(evil)));

@@ -196,7 +196,7 @@ static int other_main(void *arg)
 	CHECK(mprotect(p, o->size, PROT_READ | PROT_WRITE));
 	/* The mapping's file is behind a privilege. */
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx",
-		 (unsigned long)p, (unsigned long)p + o->size);
+		 (unsigned long)p, (unsigned long)((uintptr_t)p + o->size));
 	CHECK(open(path, O_RDWR) < 0);
 	return 0;
 }
