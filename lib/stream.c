@@ -269,13 +269,6 @@ static void door_init(struct stream_bell *bell, struct mbuf_stream *s,
 	bell->wait = wait;
 }
 
-/* For who polls: has the channel ended? */
-static bool door_is_gone(struct stream_bell *bell, uint32_t *idle)
-{
-	return ++*idle % IDLE_MAX == 0 &&
-	       door_wait(&bell->bell, 0, MBUF_NOW) == -EPIPE;
-}
-
 /* ---- setting up ------------------------------------------------------------ */
 
 static int options_get(struct mbuf_stream_options *out,
@@ -817,7 +810,9 @@ static void tx_begin(struct mbuf_stream *s)
 static int tx_failed(struct mbuf_stream *s, size_t len, int ret)
 {
 	s->tx_want = (uint32_t)len;
-	if (ret == -EAGAIN && door_is_gone(&s->tx_bell, &s->tx_idle))
+	/* It asks the channel, and remembers. */
+	if (ret == -EAGAIN && ++s->tx_idle % IDLE_MAX == 0 &&
+	    mbuf_ring_tx_disarm(&s->tx) == -EPIPE)
 		return -EPIPE;
 	return ret;
 }
@@ -958,7 +953,8 @@ static int rx_record(struct mbuf_stream *s, struct mbuf_ring_rec *rec,
 	if (!ret)
 		return 0;
 	if (ret == -EAGAIN) {
-		if (!s->rx_gone && !door_is_gone(&s->rx_bell, &s->rx_idle))
+		if (!s->rx_gone && (++s->rx_idle % IDLE_MAX ||
+				    mbuf_ring_rx_disarm(&s->rx) != -EPIPE))
 			return ret;
 		/* What it has sent before it went is seen now. */
 		s->rx_gone = true;
