@@ -144,7 +144,7 @@ static int receive_all(const struct sender *t, struct mbuf_stream *s)
 /* What one call sends, one call receives. */
 TEST_F(stream, boundaries)
 {
-	struct sender t = { .messages = 30000, .max = 5000, .seed = 1 };
+	struct sender t = { .messages = 12000, .max = 5000, .seed = 1 };
 
 	make_streams(&tiny);
 	t.s = self->con;
@@ -526,7 +526,7 @@ TEST_F(stream, killed)
 	ASSERT_TRUE(k);
 	make_stream_listener(&tiny);
 	k->session = self->session;
-	for (round = 0; round < 40; round++) {
+	for (round = 0; round < 20; round++) {
 		atomic_store(&k->sent, 0);
 		pid = spawn(sends_until_killed, k);
 		ASSERT_GT(pid, 0);
@@ -803,10 +803,10 @@ static void *receiver_main(void *arg)
 TEST_F(stream, full_duplex)
 {
 	struct sender t[4] = {
-		{ .messages = 20000, .max = 3000, .seed = 1 },
-		{ .messages = 20000, .max = 3000, .seed = 2 },
-		{ .messages = 20000, .max = 3000, .seed = 1 },
-		{ .messages = 20000, .max = 3000, .seed = 2 },
+		{ .messages = 8000, .max = 3000, .seed = 1 },
+		{ .messages = 8000, .max = 3000, .seed = 2 },
+		{ .messages = 8000, .max = 3000, .seed = 1 },
+		{ .messages = 8000, .max = 3000, .seed = 2 },
 	};
 	int i;
 
@@ -1014,8 +1014,8 @@ out:
 TEST_F(stream, event_loops)
 {
 	struct looper l[2] = {
-		{ .messages = 20000 },
-		{ .messages = 20000, .echo = true },
+		{ .messages = 8000 },
+		{ .messages = 8000, .echo = true },
 	};
 	int i;
 
@@ -1033,8 +1033,8 @@ TEST_F(stream, event_loops)
 			       (unsigned long long)l[i].received,
 			       (unsigned long long)l[i].waits);
 		}
-		EXPECT_EQ(20000, l[i].sent);
-		EXPECT_EQ(20000, l[i].received);
+		EXPECT_EQ(8000, l[i].sent);
+		EXPECT_EQ(8000, l[i].received);
 		EXPECT_GT(l[i].waits, 0);
 	}
 }
