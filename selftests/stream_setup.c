@@ -46,6 +46,9 @@ static int settle(struct mbuf_stream_listener *l)
 	return -ELOOP;
 }
 
+/* Of what a peer that lies might never do. */
+#define PERHAPS	in_ms(20000)
+
 /* Another client is served as if nothing were. */
 #define expect_service() do {						\
 	char buf_[8];							\
@@ -224,7 +227,7 @@ TEST_F(stream, client_lies)
 			TH_LOG("%s", lies[i].what);
 		}
 		EXPECT_EQ(0, settle(self->l));
-		ASSERT_EQ(0, rg_answer(r.fd, r.offer.id, &answer, SOON)) {
+		ASSERT_EQ(0, rg_answer(r.fd, r.offer.id, &answer, PERHAPS)) {
 			TH_LOG("%s", lies[i].what);
 		}
 		EXPECT_EQ(MBUF_OUTCOME_REJECTED, answer.outcome);
@@ -387,7 +390,7 @@ TEST_F(stream, server_lies)
 	lfd = ls_listen(self->session, 0600, 4);
 	ASSERT_GE(lfd, 0);
 	for (i = 0; i < ARRAY_SIZE(lies); i++) {
-		ASSERT_TRUE(conn_start(&c, self->session, NULL, SOON));
+		ASSERT_TRUE(conn_start(&c, self->session, NULL, PERHAPS));
 		fd = ls_accept(lfd, 0, SOON);
 		ASSERT_GE(fd, 0);
 		raw_init(&r, fd);
