@@ -145,7 +145,7 @@ fragment() {	# a number
 	#include <sys/wait.h>
 	#include <linux/io_uring.h>
 	#include <mbuf.h>
-	#include <mbuf_ring.h>
+	#include <mbuf_ring_many.h>
 	#include <mbuf_stream.h>
 	void work(const void *data, size_t len);
 	void complain(const char *text);
