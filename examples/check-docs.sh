@@ -27,7 +27,7 @@ libmbuf=$2
 work=$build/docs
 lines_max=20
 server_lines_max=40
-echo_lines_max=60
+echo_lines_max=40
 
 : "${CC:=cc}"
 

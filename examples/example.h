@@ -31,4 +31,11 @@ static inline int example_open(void)
 	return -1;
 }
 
+/* Tell whoever has started this program that others can come now. */
+static inline void example_ready(const char *name)
+{
+	printf("%s: ready\n", name);
+	fflush(stdout);
+}
+
 #endif /* _MBUF_EXAMPLE_H */

@@ -35,8 +35,7 @@ int main(void)
 	listener = mbuf_listen(session, SERVER_NAME, strlen(SERVER_NAME), 0600, 16);
 	if (listener < 0)
 		errx(1, "cannot listen: %s", mbuf_strerror(listener));
-	puts("server: ready");
-	fflush(stdout);
+	example_ready("server");
 	while ((client = mbuf_accept(listener, NULL, MBUF_FOREVER)) >= 0) {
 		if (!pthread_create(&thread, NULL, serve, (void *)(intptr_t)client))
 			pthread_detach(thread);

@@ -229,8 +229,7 @@ static int receive_tree(int session, const char *path)
 		err(1, "cannot open %s", path);
 	check(mbuf_stream_listen(session, TREE_NAME, strlen(TREE_NAME), 0600, 1,
 				 NULL, &listener), "listen");
-	printf("tree: ready\n");
-	fflush(stdout);
+	example_ready("tree");
 	check(mbuf_stream_accept(listener, MBUF_FOREVER, &stream), "accept");
 	mbuf_stream_listener_close(listener);
 	for (;;) {
