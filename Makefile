@@ -126,6 +126,9 @@ check-matrix: setup ## build for several kernel versions, and the tests on each
 check-mutants: setup ## put bugs into a copy, and see that the tests find them
 	@vm/mutants $(MUTANTS)
 
+coverage: setup ## lines and branches that the tests reach, of module and library
+	@vm/coverage
+
 models: setup ## check the models of the protocols; LARGE=1 takes long
 	@Documentation/models/check $(if $(LARGE),--large)
 
@@ -174,7 +177,7 @@ else
 	@echo "What was fetched stays in $(MBUF_CACHE); CLEAN_CACHE=1 removes it."
 endif
 
-.PHONY: all help setup module lib selftests kselftest kselftest32 examples \
+.PHONY: coverage all help setup module lib selftests kselftest kselftest32 examples \
 	bench-build proving fuzz-build demo check check-debug check-matrix \
 	check-mutants models fuzz bench bench-ring vm style analyze install uninstall \
 	clean distclean
