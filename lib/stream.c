@@ -607,14 +607,14 @@ static void pending_remove(struct mbuf_stream_listener *l,
 			   struct mbuf_stream *s)
 {
 	epoll_ctl(l->ep, EPOLL_CTL_DEL, s->fd, NULL);
-	if (s->prev)
-		s->prev->next = s->next;
-	else
+	if (s == l->first)
 		l->first = s->next;
-	if (s->next)
-		s->next->prev = s->prev;
 	else
+		s->prev->next = s->next;
+	if (s == l->last)
 		l->last = s->prev;
+	else
+		s->next->prev = s->prev;
 	s->next = NULL;
 	s->prev = NULL;
 	l->stats.pending--;
@@ -676,7 +676,7 @@ static int listener_begin(struct mbuf_stream_listener *l)
 		l->stats.failed++;
 		return 0;
 	}
-	if (l->stats.pending >= PENDING_MAX)
+	if (l->first && l->stats.pending >= PENDING_MAX)
 		pending_drop(l, l->first, &l->stats.expired);
 	ret = pending_add(l, s);
 	if (ret)
