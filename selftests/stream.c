@@ -727,21 +727,21 @@ TEST_F(stream, two_wait)
 		if (i & 2) {
 			ASSERT_EQ(0, mbuf_stream_send(self->acc, buf, 9,
 						      MBUF_NOW));
-			EXPECT_EQ(9, waits_join(&recv));
+			ASSERT_EQ(9, waits_join(&recv));
 			EXPECT_FALSE(send.done);
 			ASSERT_TRUE(EVENTUALLY(waits_asleep(&send)));
 			ASSERT_EQ(FILLER, mbuf_stream_recv(self->acc, buf,
 							   FILLER, SOON));
-			EXPECT_EQ(0, waits_join(&send));
+			ASSERT_EQ(0, waits_join(&send));
 		} else {
 			ASSERT_EQ(FILLER, mbuf_stream_recv(self->acc, buf,
 							   FILLER, SOON));
-			EXPECT_EQ(0, waits_join(&send));
+			ASSERT_EQ(0, waits_join(&send));
 			EXPECT_FALSE(recv.done);
 			ASSERT_TRUE(EVENTUALLY(waits_asleep(&recv)));
 			ASSERT_EQ(0, mbuf_stream_send(self->acc, buf, 9,
 						      MBUF_NOW));
-			EXPECT_EQ(9, waits_join(&recv));
+			ASSERT_EQ(9, waits_join(&recv));
 		}
 	}
 }
@@ -767,7 +767,7 @@ TEST_F(stream, two_wait_and_one_gives_up)
 		ASSERT_TRUE(EVENTUALLY(waits_asleep(first)));
 		ASSERT_TRUE(waits_start(second, i & 2 ? MBUF_FOREVER :
 					in_ms(300)));
-		EXPECT_EQ(-ETIMEDOUT, waits_join(i & 2 ? first : second));
+		ASSERT_EQ(-ETIMEDOUT, waits_join(i & 2 ? first : second));
 		EXPECT_FALSE((i & 2 ? second : first)->done);
 		if ((i & 2 ? second : first) == &recv) {
 			ASSERT_EQ(0, mbuf_stream_send(self->acc, buf, 7,
@@ -786,8 +786,8 @@ TEST_F(stream, two_wait_and_one_gives_up)
 	ASSERT_TRUE(EVENTUALLY(waits_asleep(&send)));
 	mbuf_stream_close(self->acc);
 	self->acc = NULL;
-	EXPECT_EQ(-EPIPE, waits_join(&recv));
-	EXPECT_EQ(-EPIPE, waits_join(&send));
+	ASSERT_EQ(-EPIPE, waits_join(&recv));
+	ASSERT_EQ(-EPIPE, waits_join(&send));
 }
 
 /* Two threads on each side, at full speed. */
