@@ -29,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -993,6 +994,7 @@ void exec_init(const struct exec_options *opt)
 	kmsg_out = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 
 	/* Not everywhere, and then not needed. */
+	chmod("/dev/mbuf-test", 0666);
 	write_file("/proc/sys/vm/unprivileged_userfaultfd", "1");
 	write_file("/proc/sys/kernel/unprivileged_userns_clone", "1");
 	for (i = 0; i < NELEMS(faults); i++) {
@@ -1010,9 +1012,12 @@ void exec_init(const struct exec_options *opt)
 	}
 }
 
-/* Errors that any ioctl of mbuf may report. */
+/*
+ * Errors that any ioctl of mbuf may report; EPERM where the descriptor turns out
+ * to be the endpoint of another thread.
+ */
 static const int any_ioctl[] = {
-	EBADF, ENOTTY, EFAULT, EINVAL, E2BIG, EOPNOTSUPP, ENOMEM, 0
+	EBADF, ENOTTY, EFAULT, EINVAL, E2BIG, EOPNOTSUPP, ENOMEM, EPERM, 0
 };
 
 static bool is_in(const int *list, int err)

@@ -63,6 +63,7 @@ uint64_t now_ns(void);
 #define K_ACCEPT	0x200
 #define K_REGION	0x400
 #define K_MEMFD		0x800
+#define K_DRIVER	0x1000
 #define K_QUEUE		(K_RECV | K_SEND)
 #define K_MBUF		(K_SESSION | K_QUEUE | K_END | K_LISTENER | K_ACCEPT | \
 			 K_REGION)
@@ -171,7 +172,7 @@ unsigned int op_count(void);
 
 /* Tables of operations, each ended by one without a name. */
 extern const struct op mbuf_ops[], channel_ops[], file_ops[], event_ops[],
-			task_ops[];
+			task_ops[], driver_ops[];
 
 /*
  * What all ioctls have in common, their first arguments:

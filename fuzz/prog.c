@@ -10,7 +10,8 @@
 #include "fuzz.h"
 
 static const struct op *const tables[] = {
-	mbuf_ops, channel_ops, file_ops, event_ops, task_ops
+	mbuf_ops, channel_ops, file_ops, event_ops, task_ops,
+	driver_ops
 };
 
 unsigned int op_count(void)
