@@ -14,11 +14,13 @@
 
 static const uint64_t text_vals[] = { 0, 0, 0, 1, 1, 2 };
 static const uint64_t end_vals[] = { 0, 0, 0, MBUF_END_MAP, MBUF_END_THREAD };
+
 static const uint64_t flag_vals[] = {
 	MBUF_TEST_RECEIVE, MBUF_TEST_RECEIVE,
 	MBUF_TEST_RECEIVE | MBUF_TEST_ECHO, MBUF_TEST_RECEIVE | MBUF_TEST_ECHO,
 	0,
 };
+
 static const uint64_t mode_vals[] = { 0666, 0666, 0222, 0600, 0 };
 static const uint64_t backlog_vals[] = { 1, 1, 2, 4, 0 };
 static const uint64_t period_vals[] = { 0, 20000, 100000, 1000000 };
@@ -210,7 +212,7 @@ static long op_driver_do(struct ctx *c, const struct value *arg)
 		ret = ret_of(ioctl(fd, MBUF_TEST_STATS, &stats));
 		/* Values that it takes for torn are those of other calls. */
 		if (stats.nested || stats.after || stats.again)
-			complain("the driver's receiver: %llu calls nested, %llu after the end, %llu ends again",
+			complain("the receiver: %llu calls nested, %llu after the end, %llu ends again",
 				 (unsigned long long)stats.nested,
 				 (unsigned long long)stats.after,
 				 (unsigned long long)stats.again);
