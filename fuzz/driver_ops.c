@@ -33,6 +33,7 @@ static const char *const context_names[] = {
 	"process", "preempt-off", "bh-off", "irq-off", "raw-lock", "soft-irq",
 	"hard-irq", NULL
 };
+
 static const char *const call_names[] = {
 	"write", "signal", "send", "read", "take", NULL
 };
@@ -212,7 +213,7 @@ static long op_driver_do(struct ctx *c, const struct value *arg)
 		ret = ret_of(ioctl(fd, MBUF_TEST_STATS, &stats));
 		/* Values that it takes for torn are those of other calls. */
 		if (stats.nested || stats.after || stats.again)
-			complain("the receiver: %llu calls nested, %llu after the end, %llu ends again",
+			complain("receiver: %llu calls nested, %llu after the end, %llu ends again",
 				 (unsigned long long)stats.nested,
 				 (unsigned long long)stats.after,
 				 (unsigned long long)stats.again);
