@@ -205,7 +205,7 @@ static void test_receive(struct mbuf_kernel_end *ke,
 	struct test *t = e->t;
 	struct mbuf_test_stats *s = &t->stats;
 	struct mbuf_test_value v;
-	u64 number;
+	u64 number, command;
 
 	if (atomic_inc_return(&e->inside) != 1)
 		count(&s->nested);
@@ -220,15 +220,19 @@ static void test_receive(struct mbuf_kernel_end *ke,
 
 	memcpy(&v, msg->data, sizeof(v));
 	number = mbuf_test_number(&v);
-	if (!mbuf_test_whole(&v))
+	command = number;
+	if (!mbuf_test_whole(&v)) {
 		count(&s->torn);
+		/* Whatever else is sent here must not look like a command. */
+		command = 0;
+	}
 	WRITE_ONCE(s->last, number);
 	WRITE_ONCE(s->seq, msg->seq);
 	WRITE_ONCE(s->signals, s->signals + msg->signals);
 	if (msg->closed)
 		count(&s->closed);
 
-	if (number == MBUF_TEST_CMD_BLOCK) {
+	if (command == MBUF_TEST_CMD_BLOCK) {
 		WRITE_ONCE(s->blocked, 1);
 		wait_for_completion(&t->release);
 		WRITE_ONCE(s->blocked, 0);
@@ -238,7 +242,7 @@ static void test_receive(struct mbuf_kernel_end *ke,
 	/* The last, so that what was counted is there when it is seen. */
 	smp_store_release(&s->received, s->received + 1);
 	atomic_dec(&e->inside);
-	if (number == MBUF_TEST_CMD_CLOSE)
+	if (command == MBUF_TEST_CMD_CLOSE)
 		test_close(t);
 }
 

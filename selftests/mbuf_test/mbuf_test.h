@@ -20,7 +20,7 @@ struct mbuf_test_value {
 #define MBUF_TEST_RECEIVE	0x01	/* it is told */
 #define MBUF_TEST_ECHO		0x02	/* sends the value back */
 #define MBUF_TEST_GREET		0x04	/* at an accepted end: sends a value */
-/* Numbers that are commands to a receiver. */
+/* Numbers that are commands to a receiver, in values that are whole. */
 #define MBUF_TEST_CMD_BLOCK	(~0ULL)		/* until RELEASE */
 #define MBUF_TEST_CMD_CLOSE	(~0ULL - 1)	/* close the own endpoint */
 
