@@ -359,7 +359,8 @@ static bool set_turn(struct mbuf_set *set)
 	struct mbuf_room *own;
 	bool first = false;
 
-	if (list_empty_careful(&set->rooms))
+	/* Without the lock: a room that comes now can have its turn next time. */
+	if (list_empty(&set->rooms))
 		return false;
 	raw_spin_lock_irq(&set->lock);
 	own = set_own_room(set);
