@@ -21,7 +21,7 @@
 static_assert(sizeof(struct mbuf_ref) == 16, "struct mbuf_ref");
 static_assert(sizeof(struct mbuf_wait) == 16, "struct mbuf_wait");
 static_assert(sizeof(struct mbuf_usage) == 16, "struct mbuf_usage");
-static_assert(sizeof(struct mbuf_query) == 104, "struct mbuf_query");
+static_assert(sizeof(struct mbuf_query) == 144, "struct mbuf_query");
 static_assert(offsetof(struct mbuf_query, objects) == 40, "struct mbuf_query");
 static_assert(sizeof(struct mbuf_queue_create) == 64,
 	      "struct mbuf_queue_create");
@@ -75,6 +75,32 @@ static_assert(sizeof(struct mbuf_withdraw) == 16, "struct mbuf_withdraw");
 static_assert(sizeof(struct mbuf_grant) == 48, "struct mbuf_grant");
 static_assert(sizeof(struct mbuf_region_info) == 32,
 	      "struct mbuf_region_info");
+
+static_assert(sizeof(struct mbuf_cap) == 40, "struct mbuf_cap");
+static_assert(sizeof(struct mbuf_xfer_caps) == 104, "struct mbuf_xfer_caps");
+static_assert(sizeof(struct mbuf_table_create) == 32,
+	      "struct mbuf_table_create");
+static_assert(sizeof(struct mbuf_handle_put) == 40, "struct mbuf_handle_put");
+static_assert(sizeof(struct mbuf_handle_open) == 32, "struct mbuf_handle_open");
+static_assert(sizeof(struct mbuf_handle_copy) == 32, "struct mbuf_handle_copy");
+static_assert(sizeof(struct mbuf_handle) == 16, "struct mbuf_handle");
+static_assert(sizeof(struct mbuf_handle_info) == 40, "struct mbuf_handle_info");
+static_assert(sizeof(struct mbuf_handle_entry) == 24,
+	      "struct mbuf_handle_entry");
+static_assert(sizeof(struct mbuf_table_list) == 32, "struct mbuf_table_list");
+static_assert(sizeof(struct mbuf_message_create) == 80,
+	      "struct mbuf_message_create");
+static_assert(sizeof(struct mbuf_message_load) == 72,
+	      "struct mbuf_message_load");
+static_assert(sizeof(struct mbuf_message_enqueue) == 32,
+	      "struct mbuf_message_enqueue");
+static_assert(sizeof(struct mbuf_message_info) == 64,
+	      "struct mbuf_message_info");
+static_assert(sizeof(struct mbuf_message_grant) == 32,
+	      "struct mbuf_message_grant");
+static_assert(sizeof(struct mbuf_key_create) == 32, "struct mbuf_key_create");
+static_assert(sizeof(struct mbuf_seal) == 72, "struct mbuf_seal");
+static_assert(sizeof(struct mbuf_unseal) == 56, "struct mbuf_unseal");
 
 /* The one place where errno becomes a result. */
 static inline int libmbuf_ioctl(int fd, unsigned long cmd, void *arg)

@@ -159,6 +159,11 @@ void mbuf_channel_tell(struct mbuf_channel *c, unsigned int side,
 
 /* For the session. */
 bool mbuf_channel_is(const struct file *file);
+u64 mbuf_channel_id(const struct file *file);
+bool mbuf_channel_bound(const struct file *file);
+struct mbuf_channel *mbuf_channel_of(const struct file *file,
+				     unsigned int *side);
+void mbuf_channel_signal(struct mbuf_channel *c, unsigned int side);
 int mbuf_channel_attach(struct file *file, struct mbuf_set *set, u64 cookie,
 			bool move);
 int mbuf_channel_detach(struct file *file, struct mbuf_set *set);

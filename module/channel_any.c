@@ -14,6 +14,68 @@ bool mbuf_channel_is(const struct file *file)
 }
 
 /**
+ * mbuf_channel_id() - an endpoint's identity
+ * @file: the endpoint
+ */
+u64 mbuf_channel_id(const struct file *file)
+{
+	const struct mbuf_endpoint *end = file->private_data;
+
+	return end->id;
+}
+
+/**
+ * mbuf_channel_bound() - does an endpoint belong to a thread?
+ * @file: the endpoint
+ */
+bool mbuf_channel_bound(const struct file *file)
+{
+	const struct mbuf_endpoint *end = file->private_data;
+
+	return end->bond;
+}
+
+/**
+ * mbuf_channel_of() - the channel that an endpoint is part of
+ * @file: the endpoint
+ * @side: result: which of the two it is
+ *
+ * Return: the channel, with a reference for the caller.
+ */
+struct mbuf_channel *mbuf_channel_of(const struct file *file,
+				     unsigned int *side)
+{
+	struct mbuf_endpoint *end = file->private_data;
+	struct mbuf_channel *c = mbuf_end_channel(end);
+
+	mbuf_channel_get(c);
+	*side = end->side;
+	return c;
+}
+
+/**
+ * mbuf_channel_signal() - signal the peer of an endpoint
+ * @c: the channel
+ * @side: the endpoint
+ *
+ * If either is closed, or the connection is not accepted yet, nothing happens.
+ *
+ * Context: process context, also under the lock of a waitqueue.
+ */
+void mbuf_channel_signal(struct mbuf_channel *c, unsigned int side)
+{
+	struct mbuf_kick kick;
+	unsigned long flags;
+
+	mbuf_kick_begin(&kick);
+	raw_spin_lock_irqsave(&c->lock, flags);
+	if (c->status == STATUS_LIVE)
+		mbuf_end_signal(c, &c->end[!side], &kick);
+	raw_spin_unlock_irqrestore(&c->lock, flags);
+	mbuf_kick_end(&kick);
+}
+
+/**
  * mbuf_channel_attach() - put an endpoint into a set
  * @file: the endpoint
  * @set: the set, of a session that the caller has

@@ -7,6 +7,8 @@
 #ifndef _MBUF_COMPAT_H
 #define _MBUF_COMPAT_H
 
+#include <linux/eventfd.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -93,6 +95,35 @@ static inline int mbuf_vfs_mmap(struct file *file, struct vm_area_struct *vma)
 	return vfs_mmap(file, vma);
 #else
 	return call_mmap(file, vma);
+#endif
+}
+
+/**
+ * mbuf_receive_fd() - make a descriptor of a file that came from elsewhere
+ * @file: the file; takes a reference of its own
+ * @flags: O_CLOEXEC
+ *
+ * Return: the descriptor, or an error.
+ */
+static inline int mbuf_receive_fd(struct file *file, unsigned int flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return receive_fd(file, NULL, flags);
+#else
+	return receive_fd(file, flags);
+#endif
+}
+
+/**
+ * mbuf_eventfd_signal() - add 1 to an eventfd
+ * @ctx: which
+ */
+static inline void mbuf_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
 #endif
 }
 

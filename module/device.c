@@ -30,11 +30,13 @@ static int __init mbuf_init(void)
 	int err;
 
 	mbuf_object_init();
-	mbuf_quota_init();
 	mbuf_listener_init();
-	err = mbuf_bind_init();
+	err = mbuf_quota_init();
 	if (err)
 		return err;
+	err = mbuf_bind_init();
+	if (err)
+		goto quota;
 	err = mbuf_channel_init();
 	if (err)
 		goto bind;
@@ -52,6 +54,8 @@ channel:
 	mbuf_channel_exit();
 bind:
 	mbuf_bind_exit();
+quota:
+	mbuf_quota_exit();
 	return err;
 }
 
@@ -62,6 +66,8 @@ static void __exit mbuf_exit(void)
 	mbuf_kernel_exit();
 	mbuf_channel_exit();
 	mbuf_bind_exit();
+	/* Last, as the others may have left something to do. */
+	mbuf_quota_exit();
 }
 
 module_init(mbuf_init);

@@ -6,6 +6,31 @@
 #include "object.h"
 
 /**
+ * mbuf_file_new() - make a file for an object
+ * @name: what /proc shows
+ * @fops: the object's operations; their owner pins the module
+ * @priv: the file's private_data. The caller's reference to it passes to the
+ *	file, whose ->release will drop it, on success only
+ * @flags: access mode and O_NONBLOCK
+ *
+ * Context: process context, may sleep.
+ * Return: the file, or an error pointer: -ENFILE, -ENOMEM.
+ */
+struct file *mbuf_file_new(const char *name, const struct file_operations *fops,
+			   void *priv, unsigned int flags)
+{
+	struct file *file = anon_inode_getfile(name, fops, priv, flags);
+
+	if (IS_ERR(file))
+		return file;
+	/* No position: no lseek() and no pread(). Never fails. */
+	stream_open(file_inode(file), file);
+	/* io_uring: try without sleeping first, then poll. */
+	file->f_mode |= FMODE_NOWAIT;
+	return file;
+}
+
+/**
  * mbuf_fd_prepare() - reserve a descriptor for an object
  * @p: what is reserved
  * @name: what /proc shows
@@ -25,16 +50,11 @@ int mbuf_fd_prepare(struct mbuf_fd *p, const char *name,
 	if (p->fd < 0)
 		return p->fd;
 
-	p->file = anon_inode_getfile(name, fops, priv, flags);
+	p->file = mbuf_file_new(name, fops, priv, flags);
 	if (IS_ERR(p->file)) {
 		put_unused_fd(p->fd);
 		return PTR_ERR(p->file);
 	}
-
-	/* No position: no lseek() and no pread(). Never fails. */
-	stream_open(file_inode(p->file), p->file);
-	/* io_uring: try without sleeping first, then poll. */
-	p->file->f_mode |= FMODE_NOWAIT;
 	return 0;
 }
 

@@ -30,6 +30,8 @@ struct mbuf_fd {
 	int fd;
 };
 
+struct file *mbuf_file_new(const char *name, const struct file_operations *fops,
+			   void *priv, unsigned int flags);
 int mbuf_fd_prepare(struct mbuf_fd *p, const char *name,
 		    const struct file_operations *fops, void *priv,
 		    unsigned int flags);

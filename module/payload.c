@@ -5,6 +5,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include "caps.h"
 #include "payload.h"
 
 /* Slots are allocated in pieces of this size; order 3 is not costly. */
@@ -141,9 +142,11 @@ struct mbuf_item *mbuf_item_new(size_t len)
 
 	item->payer = payer;
 	item->len = len;
+	item->room = len;
 	item->prio = 0;
 	item->kind = MBUF_ITEM_OWN;
 	item->pid = NULL;
+	item->caps = NULL;
 	return item;
 
 uncharge:
@@ -196,10 +199,12 @@ void mbuf_item_free(struct mbuf_item *item)
 	if (item->kind == MBUF_ITEM_OWN) {
 		struct mbuf_charge charge = { };
 
-		charge.n[MBUF_RES_INFLIGHT] = item_charge(item->len);
+		charge.n[MBUF_RES_INFLIGHT] = item_charge(item->room);
 		mbuf_uncharge(item->payer, &charge);
 		mbuf_account_put(item->payer);
-		if (item->len > MBUF_INLINE_MAX)
+		if (item->caps)
+			mbuf_caps_drop(item->caps);
+		if (item->room > MBUF_INLINE_MAX)
 			kvfree(item->data);
 	}
 	kfree(item);
@@ -294,6 +299,7 @@ int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size)
 
 			item->kind = MBUF_ITEM_SLOT;
 			item->pid = NULL;
+			item->caps = NULL;
 			item->data = item + 1;
 			item->next = s->free;
 			s->free = item;
@@ -344,6 +350,7 @@ struct mbuf_item *mbuf_slots_new_spare(const struct mbuf_slots *s)
 	if (item) {
 		item->kind = MBUF_ITEM_SPARE;
 		item->pid = NULL;
+		item->caps = NULL;
 		item->data = item + 1;
 	}
 	return item;

@@ -32,6 +32,8 @@
 #include <linux/uio.h>
 #include "quota.h"
 
+struct mbuf_caps;
+
 /* Messages up to this size live in slots. */
 #define MBUF_INLINE_MAX	4096
 
@@ -73,6 +75,8 @@ enum mbuf_item_kind {
  * @uid: sender's effective user id, if @pid
  * @gid: sender's effective group id, if @pid
  * @data: the payload, behind the item or allocated by itself
+ * @caps: MBUF_ITEM_OWN: capabilities, or NULL
+ * @room: MBUF_ITEM_OWN: the largest @len that there is memory for
  */
 struct mbuf_item {
 	struct mbuf_item *next;
@@ -85,6 +89,8 @@ struct mbuf_item {
 	kuid_t uid;
 	kgid_t gid;
 	void *data;
+	struct mbuf_caps *caps;
+	u32 room;
 };
 
 /**

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/file.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include "queue_priv.h"
-
-#define QUEUE_FLAGS	(MBUF_QUEUE_PRIO | MBUF_QUEUE_OVERWRITE | \
-			 MBUF_QUEUE_CREDS | MBUF_QUEUE_EMPTY | \
-			 MBUF_QUEUE_NONBLOCK)
+#include "session.h"
 
 /* Sizes of the first version of each struct. */
 #define XFER_SIZE_V0	72
 #define BATCH_SIZE_V0	48
 #define INFO_SIZE_V0	112
 #define MSG_SIZE_V0	40
+#define CAPS_SIZE_V0	104
 
 #define STRIDE_MAX	256
 
@@ -33,30 +32,30 @@ static unsigned int queue_slots(u32 slots, u32 flags)
 	return slots + !!(flags & MBUF_QUEUE_OVERWRITE);
 }
 
-static struct mbuf_queue *queue_alloc(u32 slots, u32 max_msg, u32 flags)
+static struct mbuf_queue *queue_alloc(const struct mbuf_queue_spec *spec)
 {
-	unsigned int i, levels = queue_levels(flags);
+	unsigned int i, levels = queue_levels(spec->flags);
 	struct mbuf_queue *q;
 
 	q = kzalloc(struct_size(q, level, levels), GFP_KERNEL_ACCOUNT);
 	if (!q)
 		return NULL;
-	if (mbuf_slots_init(&q->mem, queue_slots(slots, flags),
-			    min_t(u32, max_msg, MBUF_INLINE_MAX))) {
+	if (mbuf_slots_init(&q->mem, queue_slots(spec->slots, spec->flags),
+			    min_t(u32, spec->max_msg, MBUF_INLINE_MAX))) {
 		kfree(q);
 		return NULL;
 	}
 
 	spin_lock_init(&q->lock);
-	q->slots = slots;
-	q->max_msg = max_msg;
-	q->flags = flags;
+	q->slots = spec->slots;
+	q->max_msg = spec->max_msg;
+	q->max_caps = spec->max_caps;
+	q->flags = spec->flags;
 	q->nr_recv = 1;
-	q->nr_send = 1;
 	INIT_LIST_HEAD(&q->receivers);
 	init_waitqueue_head(&q->poll_in);
 	init_waitqueue_head(&q->poll_out);
-	refcount_set(&q->ref, 2);
+	refcount_set(&q->ref, 1);
 	q->id = mbuf_object_id();
 	for (i = 0; i < levels; i++)
 		INIT_LIST_HEAD(&q->level[i].parked);
@@ -82,21 +81,21 @@ static void poll_wake_all(wait_queue_head_t *wq, __poll_t events)
 static void queue_dismiss(struct mbuf_queue *q, struct list_head *line,
 			  u32 *nr)
 {
-	struct task_struct *task;
 	struct mbuf_waiter *w;
+	unsigned long wake;
 
 	do {
-		task = NULL;
+		wake = 0;
 		spin_lock(&q->lock);
 		w = list_first_entry_or_null(line, struct mbuf_waiter, link);
 		if (w) {
-			task = mbuf_waiter_finish(w, MBUF_GONE);
+			wake = mbuf_waiter_finish(w, MBUF_GONE);
 			--*nr;
 		}
 		spin_unlock(&q->lock);
-		mbuf_wake(task);
+		mbuf_wake(wake);
 		cond_resched();
-	} while (task);
+	} while (w);
 }
 
 /* Free all messages. Nobody else can reach them. */
@@ -168,6 +167,31 @@ static void queue_drop_send(struct mbuf_queue *q)
 	queue_put(q);
 }
 
+/**
+ * mbuf_queue_settle() - a message object has been in line
+ * @q: where; the reference from mbuf_queue_enqueue() is dropped
+ * @w: what was in line
+ *
+ * Context: process context, may sleep.
+ */
+void mbuf_queue_settle(struct mbuf_queue *q, const struct mbuf_waiter *w)
+{
+	/* If it has entered, it has not been a send right since. */
+	if (mbuf_waiter_state(w) == MBUF_DONE)
+		queue_put(q);
+	else
+		queue_drop_send(q);
+}
+
+/**
+ * mbuf_queue_line_id() - the identity of a queue
+ * @q: the queue, from mbuf_queue_enqueue()
+ */
+u64 mbuf_queue_line_id(const struct mbuf_queue *q)
+{
+	return q->id;
+}
+
 static int queue_release(struct inode *inode, struct file *file)
 {
 	struct mbuf_queue *q = file->private_data;
@@ -179,12 +203,55 @@ static int queue_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* A queue with one receive right, for which there is no file yet. */
+static struct mbuf_queue *queue_make(struct mbuf_account *payer,
+				     const struct mbuf_queue_spec *spec)
+{
+	struct mbuf_charge charge = { };
+	struct mbuf_queue *q;
+	int err;
+
+	if (spec->flags & ~MBUF_QUEUE_FLAGS || !spec->slots ||
+	    spec->slots > MBUF_SLOTS_MAX || !spec->max_msg ||
+	    spec->max_msg > MBUF_MSG_MAX || spec->max_caps > MBUF_CAPS_MAX ||
+	    !spec->max_caps != !(spec->flags & MBUF_QUEUE_CAPS) ||
+	    (spec->max_caps && spec->flags & MBUF_QUEUE_OVERWRITE))
+		return ERR_PTR(-EINVAL);
+
+	/* Charge first: nothing is allocated for who may not have it. */
+	charge.n[MBUF_RES_OBJECTS] = 1;
+	charge.n[MBUF_RES_MEMORY] =
+		struct_size(q, level, queue_levels(spec->flags)) +
+		mbuf_slots_bytes(queue_slots(spec->slots, spec->flags),
+				 min_t(u32, spec->max_msg, MBUF_INLINE_MAX));
+	err = mbuf_charge(payer, &charge);
+	if (err)
+		return ERR_PTR(err);
+
+	q = queue_alloc(spec);
+	if (!q) {
+		mbuf_uncharge(payer, &charge);
+		return ERR_PTR(-ENOMEM);
+	}
+	q->charge = charge;
+	q->payer = payer;
+	mbuf_account_hold(payer);
+	return q;
+}
+
+/* There is one more send right. */
+static void queue_add_send(struct mbuf_queue *q)
+{
+	refcount_inc(&q->ref);
+	spin_lock(&q->lock);
+	q->nr_send++;
+	spin_unlock(&q->lock);
+}
+
 /**
  * mbuf_queue_create() - make a queue and descriptors for both rights
  * @payer: who pays for it
- * @slots: how many messages it holds
- * @max_msg: the largest message
- * @flags: MBUF_QUEUE_*
+ * @spec: what it shall be like
  * @recv: receive right, to be installed or aborted
  * @send: send right, likewise
  * @id: identity
@@ -192,38 +259,18 @@ static int queue_release(struct inode *inode, struct file *file)
  * Context: process context, may sleep.
  * Return: 0, or -EINVAL, -EDQUOT, -ENOMEM, -EMFILE, -ENFILE.
  */
-int mbuf_queue_create(struct mbuf_account *payer, u32 slots, u32 max_msg,
-		      u32 flags, struct mbuf_fd *recv, struct mbuf_fd *send,
-		      u64 *id)
+int mbuf_queue_create(struct mbuf_account *payer,
+		      const struct mbuf_queue_spec *spec, struct mbuf_fd *recv,
+		      struct mbuf_fd *send, u64 *id)
 {
-	unsigned int nonblock = flags & MBUF_QUEUE_NONBLOCK ? O_NONBLOCK : 0;
-	struct mbuf_charge charge = { };
-	struct mbuf_queue *q;
+	unsigned int nonblock = spec->flags & MBUF_QUEUE_NONBLOCK ?
+				O_NONBLOCK : 0;
+	struct mbuf_queue *q = queue_make(payer, spec);
 	int err;
 
-	if (flags & ~QUEUE_FLAGS || !slots || slots > MBUF_SLOTS_MAX ||
-	    !max_msg || max_msg > MBUF_MSG_MAX)
-		return -EINVAL;
-
-	/* Charge first: nothing is allocated for who may not have it. */
-	charge.n[MBUF_RES_OBJECTS] = 1;
-	charge.n[MBUF_RES_MEMORY] =
-		struct_size(q, level, queue_levels(flags)) +
-		mbuf_slots_bytes(queue_slots(slots, flags),
-				 min_t(u32, max_msg, MBUF_INLINE_MAX));
-	err = mbuf_charge(payer, &charge);
-	if (err)
-		return err;
-
-	q = queue_alloc(slots, max_msg, flags);
-	if (!q) {
-		mbuf_uncharge(payer, &charge);
-		return -ENOMEM;
-	}
-	q->charge = charge;
-	q->payer = payer;
-	mbuf_account_hold(payer);
-
+	if (IS_ERR(q))
+		return PTR_ERR(q);
+	queue_add_send(q);
 	err = mbuf_fd_prepare(recv, "[mbuf-queue]", &queue_fops, q,
 			      O_RDONLY | nonblock);
 	if (err)
@@ -245,6 +292,122 @@ drop_both:
 	queue_drop_recv(q);
 	return err;
 }
+
+/**
+ * mbuf_queue_new() - make a queue, and a file for the receive right
+ * @payer: who pays for it
+ * @spec: what it shall be like
+ *
+ * Context: process context, may sleep.
+ * Return: the file, or an error pointer: -EINVAL, -EDQUOT, -ENOMEM, -ENFILE.
+ */
+struct file *mbuf_queue_new(struct mbuf_account *payer,
+			    const struct mbuf_queue_spec *spec)
+{
+	struct mbuf_queue *q = queue_make(payer, spec);
+	struct file *file;
+
+	if (IS_ERR(q))
+		return ERR_CAST(q);
+	file = mbuf_file_new("[mbuf-queue]", &queue_fops, q, O_RDONLY |
+			     (spec->flags & MBUF_QUEUE_NONBLOCK ?
+			      O_NONBLOCK : 0));
+	if (IS_ERR(file))
+		queue_drop_recv(q);
+	return file;
+}
+
+/**
+ * mbuf_queue_new_sender() - make another send right
+ * @recv: a receive right
+ *
+ * Context: process context, may sleep.
+ * Return: its file, or an error pointer: -ENOMEM, -ENFILE.
+ */
+struct file *mbuf_queue_new_sender(struct file *recv)
+{
+	struct mbuf_queue *q = recv->private_data;
+	struct file *file;
+
+	queue_add_send(q);
+	file = mbuf_file_new("[mbuf-queue]", &queue_fops, q, O_WRONLY |
+			     (q->flags & MBUF_QUEUE_NONBLOCK ?
+			      O_NONBLOCK : 0));
+	if (IS_ERR(file))
+		queue_drop_send(q);
+	return file;
+}
+
+/**
+ * mbuf_queue_is() - is this file a right to a queue?
+ * @file: the file
+ */
+bool mbuf_queue_is(const struct file *file)
+{
+	return file->f_op == &queue_fops;
+}
+
+/**
+ * mbuf_queue_id() - a queue's identity
+ * @file: a right to it
+ */
+u64 mbuf_queue_id(const struct file *file)
+{
+	const struct mbuf_queue *q = file->private_data;
+
+	return q->id;
+}
+
+/**
+ * mbuf_queue_nest() - where a queue is in who owns whom
+ * @file: a right to it
+ */
+struct mbuf_nest *mbuf_queue_nest(const struct file *file)
+{
+	struct mbuf_queue *q = file->private_data;
+
+	return &q->nest;
+}
+
+/**
+ * mbuf_queue_arrivals() - what is woken when a message comes for nobody
+ * @file: a right to the queue
+ */
+wait_queue_head_t *mbuf_queue_arrivals(const struct file *file)
+{
+	struct mbuf_queue *q = file->private_data;
+
+	return &q->poll_in;
+}
+
+static void receiver_get(void *obj)
+{
+	get_file(obj);
+}
+
+static void receiver_put(void *obj)
+{
+	mbuf_file_put(obj);
+}
+
+static u64 receiver_id(void *obj)
+{
+	return mbuf_queue_id(obj);
+}
+
+static struct mbuf_nest *receiver_nest(void *obj)
+{
+	return mbuf_queue_nest(obj);
+}
+
+const struct mbuf_right_type mbuf_receiver_type = {
+	.nr = MBUF_CAP_RECEIVER,
+	.all = MBUF_RIGHT_PASS | MBUF_RIGHT_OPEN | MBUF_RIGHT_RECV,
+	.get = receiver_get,
+	.put = receiver_put,
+	.id = receiver_id,
+	.nest = receiver_nest,
+};
 
 /* read, write, poll */
 
@@ -384,12 +547,14 @@ static int queue_send_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 
 static int queue_recv_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 			  struct mbuf_msg __user *out,
-			  const struct mbuf_deadline *deadline, bool say_len)
+			  const struct mbuf_deadline *deadline, bool say_len,
+			  struct mbuf_pass *pass)
 {
 	const struct mbuf_recv_how how = {
 		.deadline = deadline,
 		.msg = out,
 		.say_len = say_len,
+		.pass = pass,
 	};
 	struct mbuf_uaddr u;
 	ssize_t ret;
@@ -415,20 +580,22 @@ static int wait_parse(struct mbuf_deadline *deadline, const struct file *file,
 
 static int xfer_get(struct mbuf_xfer *x, struct mbuf_deadline *deadline,
 		    const struct file *file, const void __user *arg,
-		    size_t size)
+		    size_t size, u64 target)
 {
 	int err = mbuf_ioctl_get(x, sizeof(*x), XFER_SIZE_V0, arg, size);
 
 	if (err)
 		return err;
-	if (unlikely(x->target))
+	if (unlikely(x->target != target))
 		return -EOPNOTSUPP;
 	if (unlikely(x->flags | x->resv))
 		return -EINVAL;
 	return wait_parse(deadline, file, &x->wait);
 }
 
-static long queue_ioctl_send(struct file *file, void __user *arg, size_t size)
+static __always_inline long queue_ioctl_send(struct file *file,
+					     void __user *arg, size_t size,
+					     u64 target)
 {
 	struct mbuf_xfer __user *uarg = arg;
 	struct mbuf_deadline deadline;
@@ -438,7 +605,7 @@ static long queue_ioctl_send(struct file *file, void __user *arg, size_t size)
 
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
-	err = xfer_get(&x, &deadline, file, arg, size);
+	err = xfer_get(&x, &deadline, file, arg, size, target);
 	if (err)
 		return err;
 	err = queue_send_msg(file->private_data, &x.msg, &deadline, &seq);
@@ -449,7 +616,9 @@ static long queue_ioctl_send(struct file *file, void __user *arg, size_t size)
 	return 0;
 }
 
-static long queue_ioctl_recv(struct file *file, void __user *arg, size_t size)
+static __always_inline long queue_ioctl_recv(struct file *file,
+					     void __user *arg, size_t size,
+					     u64 target)
 {
 	struct mbuf_xfer __user *uarg = arg;
 	struct mbuf_deadline deadline;
@@ -458,15 +627,160 @@ static long queue_ioctl_recv(struct file *file, void __user *arg, size_t size)
 
 	if (!(file->f_mode & FMODE_READ))
 		return -EBADF;
-	err = xfer_get(&x, &deadline, file, arg, size);
+	err = xfer_get(&x, &deadline, file, arg, size, target);
 	if (err)
 		return err;
 	return queue_recv_msg(file->private_data, &x.msg, &uarg->msg,
-			      &deadline, true);
+			      &deadline, true, NULL);
 }
 
-static long queue_ioctl_batch(struct file *file, void __user *arg, size_t size,
-			      bool send)
+static int caps_get(struct mbuf_xfer_caps *x, struct mbuf_deadline *deadline,
+		    struct mbuf_pass *pass, const struct file *file,
+		    const void __user *arg, size_t size, u64 target,
+		    u32 flags)
+{
+	int err = mbuf_ioctl_get(x, sizeof(*x), CAPS_SIZE_V0, arg, size);
+
+	if (err)
+		return err;
+	if (x->target != target)
+		return -EOPNOTSUPP;
+	if (x->flags & ~flags || x->resv || x->table.flags || x->table.handle)
+		return -EINVAL;
+	err = mbuf_pass_init(pass, x->caps, x->nr_caps, x->stride);
+	if (err)
+		return err;
+	pass->flags = x->flags;
+	return wait_parse(deadline, file, &x->wait);
+}
+
+/*
+ * The table that handles are in: that of the session which @fd says, or @root,
+ * that on which the call is made. To be put.
+ */
+static int caps_root(int fd, struct mbuf_table *root,
+		     struct mbuf_table **result)
+{
+	struct file *session;
+	int err = 0;
+
+	*result = NULL;
+	if (fd < 0) {
+		if (root)
+			mbuf_table_get(root);
+		*result = root;
+		return 0;
+	}
+	session = fget(fd);
+	if (!session)
+		return -EBADF;
+	if (mbuf_session_is(session)) {
+		*result = mbuf_session_table(session);
+		mbuf_table_get(*result);
+	} else {
+		err = -EBADF;
+	}
+	fput(session);
+	return err;
+}
+
+static int queue_send_caps(struct mbuf_queue *q, const struct mbuf_msg *msg,
+			   const struct mbuf_deadline *deadline,
+			   struct mbuf_caps *caps, u64 *seq)
+{
+	const struct mbuf_send_how how = {
+		.deadline = deadline,
+		.prio = msg->prio,
+		.stamp = q->flags & MBUF_QUEUE_CREDS,
+	};
+	struct mbuf_uaddr u;
+	int err;
+
+	err = mbuf_msg_check(q, msg);
+	if (err)
+		return err;
+	err = mbuf_uaddr_set(&u, msg->buf, msg->len);
+	return err ?: mbuf_queue_send_caps(q, &u, &how, caps, seq);
+}
+
+static long queue_ioctl_send_caps(struct file *file, void __user *arg,
+				  size_t size, u64 target,
+				  struct mbuf_table *root)
+{
+	struct mbuf_xfer_caps __user *uarg = arg;
+	struct mbuf_queue *q = file->private_data;
+	struct mbuf_deadline deadline;
+	struct mbuf_xfer_caps x;
+	struct mbuf_moves moves = { };
+	struct mbuf_caps *caps;
+	struct mbuf_pass pass;
+	u64 seq;
+	int err;
+
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	err = caps_get(&x, &deadline, &pass, file, arg, size, target, 0);
+	if (err)
+		return err;
+	err = caps_root(x.table.fd, root, &pass.root);
+	if (err)
+		return err;
+	if (!pass.nr) {
+		err = queue_send_msg(q, &x.msg, &deadline, &seq);
+		goto put;
+	}
+	err = -EPERM;
+	if (!q->max_caps)
+		goto put;
+	caps = mbuf_pass_load(&pass, &moves);
+	err = PTR_ERR_OR_ZERO(caps);
+	if (err)
+		goto put;
+	err = queue_send_caps(q, &x.msg, &deadline, caps, &seq);
+	if (err)
+		mbuf_pass_abort(caps, &moves);
+	else
+		mbuf_pass_commit(&moves);
+put:
+	mbuf_table_put(pass.root);
+	if (err)
+		return err;
+	put_user(seq, &uarg->msg.seq);
+	return 0;
+}
+
+static long queue_ioctl_recv_caps(struct file *file, void __user *arg,
+				  size_t size, u64 target,
+				  struct mbuf_table *root)
+{
+	struct mbuf_xfer_caps __user *uarg = arg;
+	struct mbuf_deadline deadline;
+	struct mbuf_xfer_caps x;
+	struct mbuf_pass pass;
+	int err;
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	err = caps_get(&x, &deadline, &pass, file, arg, size, target,
+		       MBUF_RECV_LOOK | MBUF_RECV_HANDLES | MBUF_RECV_DROP);
+	if (err)
+		return err;
+	err = caps_root(x.table.fd, root, &pass.root);
+	if (err)
+		return err;
+	pass.say_nr = &uarg->nr_caps;
+	err = queue_recv_msg(file->private_data, &x.msg, &uarg->msg, &deadline,
+			     true, &pass);
+	mbuf_table_put(pass.root);
+	/* It had none. That it cannot be said is the same as above. */
+	if (!err && !pass.said_nr)
+		put_user(0, &uarg->nr_caps);
+	return err;
+}
+
+static __always_inline long queue_ioctl_batch(struct file *file,
+					      void __user *arg, size_t size,
+					      bool send, u64 target)
 {
 	struct mbuf_queue *q = file->private_data;
 	struct mbuf_deadline deadline;
@@ -480,7 +794,7 @@ static long queue_ioctl_batch(struct file *file, void __user *arg, size_t size,
 	err = mbuf_ioctl_get(&b, sizeof(b), BATCH_SIZE_V0, arg, size);
 	if (err)
 		return err;
-	if (b.target)
+	if (b.target != target)
 		return -EOPNOTSUPP;
 	if (b.flags || !b.nr || b.nr > MBUF_BATCH_MAX || b.min > b.nr ||
 	    b.stride < MSG_SIZE_V0 || b.stride > STRIDE_MAX || b.stride % 8)
@@ -519,7 +833,8 @@ static long queue_ioctl_batch(struct file *file, void __user *arg, size_t size,
 		if (send)
 			err = queue_send_msg(q, &msg, &deadline, &seq);
 		else
-			err = queue_recv_msg(q, &msg, elem, &deadline, !done);
+			err = queue_recv_msg(q, &msg, elem, &deadline, !done,
+					     NULL);
 		if (err)
 			break;
 		done++;
@@ -548,6 +863,7 @@ static void queue_snapshot(struct mbuf_queue *q, struct mbuf_queue_info *info)
 	info->send_waiters = q->nr_parked;
 	info->recv_waiters = q->nr_waiting;
 	info->next_len = next ? next->len : 0;
+	info->next_caps = next && next->caps ? next->caps->nr : 0;
 	info->sent = q->sent;
 	info->received = q->received;
 	info->dropped = q->dropped;
@@ -562,7 +878,8 @@ static u32 queue_rights(const struct file *file)
 	return file->f_mode & FMODE_READ ? MBUF_RIGHT_RECV : MBUF_RIGHT_SEND;
 }
 
-static long queue_ioctl_info(struct file *file, void __user *arg, size_t size)
+static long queue_ioctl_info(struct file *file, void __user *arg, size_t size,
+			     u64 target)
 {
 	struct mbuf_queue_info info;
 	int err;
@@ -570,40 +887,69 @@ static long queue_ioctl_info(struct file *file, void __user *arg, size_t size)
 	err = mbuf_ioctl_get(&info, sizeof(info), INFO_SIZE_V0, arg, size);
 	if (err)
 		return err;
-	if (info.target)
+	if (info.target != target)
 		return -EOPNOTSUPP;
 	memset(&info, 0, sizeof(info));
+	info.target = target;
 	queue_snapshot(file->private_data, &info);
 	info.rights = queue_rights(file);
 	return mbuf_ioctl_put(arg, size, &info, sizeof(info));
 }
 
-static long queue_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static __always_inline long queue_do_ioctl(struct file *file, unsigned int cmd,
+					   void __user *uarg, u64 target,
+					   struct mbuf_table *root)
 {
-	void __user *uarg = (void __user *)arg;
 	size_t size = _IOC_SIZE(cmd);
 
 	BUILD_BUG_ON(sizeof(struct mbuf_xfer) != XFER_SIZE_V0);
 	BUILD_BUG_ON(sizeof(struct mbuf_batch) != BATCH_SIZE_V0);
 	BUILD_BUG_ON(sizeof(struct mbuf_queue_info) != INFO_SIZE_V0);
 	BUILD_BUG_ON(sizeof(struct mbuf_msg) != MSG_SIZE_V0);
+	BUILD_BUG_ON(sizeof(struct mbuf_xfer_caps) != CAPS_SIZE_V0);
 
-	if (!mbuf_ioctl_known(cmd))
-		return -ENOTTY;
 	switch (_IOC_NR(cmd)) {
 	case _IOC_NR(MBUF_IOC_SEND):
-		return queue_ioctl_send(file, uarg, size);
+		return queue_ioctl_send(file, uarg, size, target);
 	case _IOC_NR(MBUF_IOC_RECV):
-		return queue_ioctl_recv(file, uarg, size);
+		return queue_ioctl_recv(file, uarg, size, target);
 	case _IOC_NR(MBUF_IOC_SEND_BATCH):
-		return queue_ioctl_batch(file, uarg, size, true);
+		return queue_ioctl_batch(file, uarg, size, true, target);
 	case _IOC_NR(MBUF_IOC_RECV_BATCH):
-		return queue_ioctl_batch(file, uarg, size, false);
+		return queue_ioctl_batch(file, uarg, size, false, target);
 	case _IOC_NR(MBUF_IOC_QUEUE_INFO):
-		return queue_ioctl_info(file, uarg, size);
+		return queue_ioctl_info(file, uarg, size, target);
+	case _IOC_NR(MBUF_IOC_SEND_CAPS):
+		return queue_ioctl_send_caps(file, uarg, size, target, root);
+	case _IOC_NR(MBUF_IOC_RECV_CAPS):
+		return queue_ioctl_recv_caps(file, uarg, size, target, root);
 	default:
 		return -ENOTTY;
 	}
+}
+
+static long queue_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	if (!mbuf_ioctl_known(cmd))
+		return -ENOTTY;
+	return queue_do_ioctl(file, cmd, (void __user *)arg, 0, NULL);
+}
+
+/**
+ * mbuf_queue_ioctl() - do what a session was asked to do with a handle
+ * @file: a right to a queue
+ * @cmd: the command, which mbuf_ioctl_known()
+ * @arg: its argument
+ * @target: the handle
+ * @root: the session's root table
+ *
+ * Context: process context, may sleep.
+ * Return: as the ioctl of a queue.
+ */
+long mbuf_queue_ioctl(struct file *file, unsigned int cmd, void __user *arg,
+		      u64 target, struct mbuf_table *root)
+{
+	return queue_do_ioctl(file, cmd, arg, target, root);
 }
 
 static void queue_show_fdinfo(struct seq_file *m, struct file *file)

@@ -41,6 +41,13 @@
  * copied under the lock. So order can bend among receivers that run while one
  * of them fails, and one of them may see the end before the message is back.
  *
+ * A message that carries capabilities is never in a slot. When it can own other
+ * queues (see right.h) it does so from before it enters the queue.
+ *
+ * Who parks need not be a sender that sleeps: it can be a message object, of
+ * which the waiter is a part. Then there is no task to be woken but a target to
+ * be told.
+ *
  * Locking. One spinlock, below which only waitqueue locks of pollers would be
  * allowed; in fact those are taken after it is dropped. Payload is copied
  * under it with page faults disabled (see payload.h), at most MBUF_INLINE_MAX
@@ -55,16 +62,61 @@
 #define _MBUF_QUEUE_H
 
 #include <linux/types.h>
+#include <linux/wait.h>
 #include "object.h"
 #include "quota.h"
+#include "right.h"
 
 #define MBUF_SLOTS_MAX	65536
 #define MBUF_MSG_MAX	(16U << 20)
 #define MBUF_BATCH_MAX	1024
 #define MBUF_PRIO_MAX	63
 
-int mbuf_queue_create(struct mbuf_account *payer, u32 slots, u32 max_msg,
-		      u32 flags, struct mbuf_fd *recv, struct mbuf_fd *send,
-		      u64 *id);
+/* What a user may give. */
+#define MBUF_QUEUE_FLAGS	(MBUF_QUEUE_PRIO | MBUF_QUEUE_OVERWRITE | \
+				 MBUF_QUEUE_CREDS | MBUF_QUEUE_EMPTY | \
+				 MBUF_QUEUE_NONBLOCK | MBUF_QUEUE_CAPS)
+
+struct mbuf_item;
+struct mbuf_queue;
+struct mbuf_table;
+struct mbuf_waiter;
+
+/**
+ * struct mbuf_queue_spec - what a queue shall be like
+ * @slots: how many messages it holds
+ * @max_msg: the largest message
+ * @flags: MBUF_QUEUE_*
+ * @max_caps: the most capabilities that a message carries
+ */
+struct mbuf_queue_spec {
+	u32 slots;
+	u32 max_msg;
+	u32 flags;
+	u32 max_caps;
+};
+
+int mbuf_queue_create(struct mbuf_account *payer,
+		      const struct mbuf_queue_spec *spec, struct mbuf_fd *recv,
+		      struct mbuf_fd *send, u64 *id);
+struct file *mbuf_queue_new(struct mbuf_account *payer,
+			    const struct mbuf_queue_spec *spec);
+struct file *mbuf_queue_new_sender(struct file *recv);
+
+bool mbuf_queue_is(const struct file *file);
+u64 mbuf_queue_id(const struct file *file);
+struct mbuf_nest *mbuf_queue_nest(const struct file *file);
+wait_queue_head_t *mbuf_queue_arrivals(const struct file *file);
+long mbuf_queue_ioctl(struct file *file, unsigned int cmd, void __user *arg,
+		      u64 target, struct mbuf_table *root);
+
+/* For message objects. */
+int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
+		       struct mbuf_waiter *w, struct mbuf_queue **line);
+bool mbuf_queue_cancel(struct mbuf_queue *q, struct mbuf_waiter *w);
+void mbuf_queue_settle(struct mbuf_queue *q, const struct mbuf_waiter *w);
+u64 mbuf_queue_line_id(const struct mbuf_queue *q);
+
+extern const struct mbuf_right_type mbuf_receiver_type;
 
 #endif /* _MBUF_QUEUE_H */

@@ -10,6 +10,7 @@
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include "pass.h"
 #include "payload.h"
 #include "queue.h"
 #include "wait.h"
@@ -34,6 +35,7 @@ struct mbuf_level {
  * @slots: how many it holds; constant
  * @max_msg: the largest message in bytes; constant
  * @flags: MBUF_QUEUE_*; constant
+ * @max_caps: the most capabilities that a message carries; constant
  * @nr_recv: receive rights; 0: dead
  * @nr_send: send rights
  * @queued_map: which levels have messages in the queue
@@ -52,6 +54,7 @@ struct mbuf_level {
  * @poll_in: who polls receive rights
  * @poll_out: who polls send rights
  * @ref: one for each right
+ * @nest: where it is in who owns whom
  * @id: identity; constant
  * @payer: who is charged @charge; NULL when dead; holds a reference
  * @charge: what was charged
@@ -79,9 +82,11 @@ struct mbuf_queue {
 	u64 recv_blocked;
 	u32 nr_parked;
 	u32 nr_waiting;
+	u32 max_caps;
 	wait_queue_head_t poll_in;
 	wait_queue_head_t poll_out;
 	refcount_t ref;
+	struct mbuf_nest nest;
 	u64 id;
 	struct mbuf_account *payer;
 	struct mbuf_charge charge;
@@ -90,7 +95,7 @@ struct mbuf_queue {
 
 /**
  * struct mbuf_effects - what has to be done once the lock is dropped
- * @wake: a task whose wait has ended, from mbuf_waiter_finish()
+ * @wake: whose wait has ended, from mbuf_waiter_finish()
  * @poll_in: pollers of receive rights have to look
  * @poll_out: pollers of send rights have to look
  * @garbage: messages to be freed
@@ -99,7 +104,7 @@ struct mbuf_queue {
  * receiver, a message out lets one sender in.
  */
 struct mbuf_effects {
-	struct task_struct *wake;
+	unsigned long wake;
 	bool poll_in;
 	bool poll_out;
 	struct mbuf_item *garbage;
@@ -119,8 +124,13 @@ struct mbuf_recv_how {
 	struct mbuf_msg __user *msg;
 	/* With EMSGSIZE, msg->len says how much room is needed. */
 	bool say_len;
+	/* Where capabilities go; NULL: a message with any stays. */
+	struct mbuf_pass *pass;
 };
 
+int mbuf_queue_send_caps(struct mbuf_queue *q, const struct mbuf_uaddr *u,
+			 const struct mbuf_send_how *how,
+			 struct mbuf_caps *caps, u64 *seq);
 int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		    const struct mbuf_send_how *how, u64 *seq);
 ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,

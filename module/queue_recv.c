@@ -72,23 +72,43 @@ static int recv_fault_in(const struct mbuf_uaddr *u,
 	return mbuf_uaddr_fault_in(u, len, true);
 }
 
-/* Can a message of @len bytes be received? 0, -EMSGSIZE, or -EBADMSG. */
-static inline int recv_check(u32 len, const struct mbuf_uaddr *u,
+/* Can a message be received? 0, -EMSGSIZE, or -EBADMSG. */
+static inline int recv_check(const struct mbuf_item *item,
+			     const struct mbuf_uaddr *u,
 			     const struct mbuf_recv_how *how)
 {
-	if (unlikely(len > u->len))
+	if (unlikely(item->len > u->len))
 		return -EMSGSIZE;
 	/* To read() it would look like the end. */
-	if (unlikely(!len && !how->msg))
+	if (unlikely(!item->len && !how->msg))
 		return -EBADMSG;
+	if (unlikely(item->caps))
+		return how->pass ? mbuf_pass_room(how->pass, item->caps) :
+				   -EBADMSG;
 	return 0;
 }
 
-/* Say how much room the next message needs. EMSGSIZE stands if that fails. */
-static void recv_say_len(const struct mbuf_recv_how *how, u32 len)
+/* Does more have to be done than to copy a message out? */
+static inline bool recv_is_long(const struct mbuf_item *item,
+				const struct mbuf_recv_how *how)
+{
+	return unlikely(item->len > MBUF_INLINE_MAX) ||
+	       unlikely(how->pass &&
+			(item->caps || how->pass->flags & MBUF_RECV_LOOK));
+}
+
+/* Say how much room a message needs. EMSGSIZE stands if that fails. */
+static void recv_say_len(const struct mbuf_recv_how *how, u32 len, u32 nr_caps)
 {
 	if (how->say_len)
 		put_user(len, &how->msg->len);
+	if (how->pass)
+		put_user(nr_caps, how->pass->say_nr);
+}
+
+static u32 item_nr_caps(const struct mbuf_item *item)
+{
+	return item->caps ? item->caps->nr : 0;
 }
 
 /* A message has left the queue: the next that is parked can enter. */
@@ -107,6 +127,12 @@ static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 	w->item->seq = w->seq;
 	queue_link(q, w->item, prio);
 	q->nr_parked--;
+	/*
+	 * A message object was a send right as long as it stood in line. That
+	 * it was the last is nothing to tell now, as there is a message.
+	 */
+	if (unlikely(!w->task))
+		q->nr_send--;
 	fx->poll_in = queue_polled(&q->poll_in);
 	fx->wake = mbuf_waiter_finish(w, MBUF_DONE);
 	if (list_empty(&level->parked))
@@ -185,20 +211,28 @@ static ssize_t queue_deliver(struct mbuf_queue *q, struct mbuf_item *item,
 			     const struct mbuf_uaddr *u,
 			     const struct mbuf_recv_how *how)
 {
+	bool look = how->pass && how->pass->flags & MBUF_RECV_LOOK;
 	ssize_t ret;
 
 	if (item == spare)
 		spare = NULL;
 
-	ret = recv_check(item->len, u, how);
+	ret = recv_check(item, u, how);
 	if (ret == -EMSGSIZE)
-		recv_say_len(how, item->len);
+		recv_say_len(how, item->len, item_nr_caps(item));
 	/* Who is being killed will not look at it. */
 	if (fatal_signal_pending(current))
 		ret = -ERESTARTSYS;
 	if (!ret && !recv_put(item, u, how))
 		ret = signal_pending(current) ? -ERESTARTSYS : -EFAULT;
-	if (unlikely(ret)) {
+	if (!ret && look) {
+		ret = mbuf_pass_look(how->pass, item->caps) ?: item->len;
+	} else if (!ret && item->caps) {
+		ret = mbuf_pass_install(how->pass, item->caps);
+		if (!ret)
+			item->caps = NULL;
+	}
+	if (unlikely(ret || look)) {
 		queue_put_back(q, item);
 		queue_give_slots(q, spare, NULL);
 		return ret;
@@ -258,12 +292,14 @@ static ssize_t queue_wait(struct mbuf_queue *q, struct mbuf_item *spare,
  *
  * Return: 0, and @len is its length; -EAGAIN if there is none; -EMSGSIZE,
  * -EBADMSG, and @len is its length; -EFAULT if a page is missing, likewise;
- * -EFBIG if it is too large to be copied under the lock: it is not touched.
+ * -EFBIG if it is too large to be copied under the lock, or has capabilities:
+ * it is not touched.
  */
 static __always_inline int queue_try_recv(struct mbuf_queue *q,
 					  const struct mbuf_uaddr *u,
 					  const struct mbuf_recv_how *how,
-					  u32 *len, struct mbuf_effects *fx)
+					  u32 *len, u32 *nr_caps,
+					  struct mbuf_effects *fx)
 {
 	struct mbuf_item *item;
 	unsigned int prio;
@@ -274,10 +310,13 @@ static __always_inline int queue_try_recv(struct mbuf_queue *q,
 	prio = fls64(q->queued_map) - 1;
 	item = q->level[prio].queued.head;
 	*len = item->len;
-	err = recv_check(item->len, u, how);
-	if (unlikely(err))
+	err = recv_check(item, u, how);
+	if (unlikely(err)) {
+		if (err == -EMSGSIZE && how->pass)
+			*nr_caps = item_nr_caps(item);
 		return err;
-	if (unlikely(item->len > MBUF_INLINE_MAX))
+	}
+	if (recv_is_long(item, how))
 		return -EFBIG;
 	if (unlikely(!recv_put(item, u, how)))
 		return -EFAULT;
@@ -344,12 +383,12 @@ ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 
 	for (;;) {
 		struct mbuf_effects fx = { };
-		u32 len;
+		u32 len, nr_caps = 0;
 		int err;
 
 		spin_lock(&q->lock);
 		pagefault_disable();
-		err = queue_try_recv(q, u, how, &len, &fx);
+		err = queue_try_recv(q, u, how, &len, &nr_caps, &fx);
 		pagefault_enable();
 		if (unlikely(err == -EAGAIN || err == -EFBIG)) {
 			ret = queue_recv_slow(q, u, how, spare);
@@ -369,7 +408,7 @@ ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		}
 		ret = err;
 		if (err == -EMSGSIZE)
-			recv_say_len(how, len);
+			recv_say_len(how, len, nr_caps);
 		if (err != -EFAULT || ++faults > MBUF_FAULTS_MAX)
 			break;
 		ret = recv_fault_in(u, how, len);
@@ -417,7 +456,7 @@ u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 	struct mbuf_effects fx = { };
 	struct mbuf_recv_how how = { };
 	struct mbuf_uaddr u;
-	u32 done, len, bytes = 0;
+	u32 done, len, nr_caps, bytes = 0;
 
 	spin_lock(&q->lock);
 	pagefault_disable();
@@ -427,7 +466,7 @@ u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 		if (unlikely(!recv_get_room(&u, elem)))
 			break;
 		how.msg = elem;
-		if (queue_try_recv(q, &u, &how, &len, &fx))
+		if (queue_try_recv(q, &u, &how, &len, &nr_caps, &fx))
 			break;
 	}
 	pagefault_enable();

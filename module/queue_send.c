@@ -42,55 +42,113 @@ static inline void queue_enter(struct mbuf_queue *q, struct mbuf_item *item,
 	}
 }
 
+/* Stand in line for room. Under the lock; the queue is full. */
+static void queue_line_up(struct mbuf_queue *q, struct mbuf_waiter *w)
+{
+	u8 prio = w->item->prio;
+
+	list_add_tail(&w->link, &q->level[prio].parked);
+	q->parked_map |= 1ULL << prio;
+	q->nr_parked++;
+	q->send_blocked++;
+}
+
+/* Give up standing in line. Under the lock; @w is in it. */
+static void queue_leave_line(struct mbuf_queue *q, struct mbuf_waiter *w)
+{
+	struct mbuf_level *level = &q->level[w->item->prio];
+
+	list_del(&w->link);
+	if (list_empty(&level->parked))
+		q->parked_map &= ~(1ULL << w->item->prio);
+	q->nr_parked--;
+}
+
 /*
- * Park a message and sleep until it has entered the queue. Consumes @item. On
- * entry the lock is held and the queue is full; on return it is not held.
+ * Park a message and sleep until it has entered the queue. On entry the lock is
+ * held and the queue is full; on return it is not held. If it fails the message
+ * is the caller's again.
  */
 static int queue_park(struct mbuf_queue *q, struct mbuf_item *item,
 		      const struct mbuf_deadline *deadline, u64 *seq)
 	__releases(&q->lock)
 {
-	struct mbuf_level *level = &q->level[item->prio];
 	struct mbuf_waiter w;
 	int err;
 
 	mbuf_waiter_init(&w);
 	w.item = item;
-	list_add_tail(&w.link, &level->parked);
-	q->parked_map |= 1ULL << item->prio;
-	q->nr_parked++;
-	q->send_blocked++;
+	queue_line_up(q, &w);
 	spin_unlock(&q->lock);
 
 	err = mbuf_waiter_sleep(&w, deadline);
 	if (err) {
 		spin_lock(&q->lock);
 		if (mbuf_waiter_state(&w) == MBUF_WAITING) {
-			list_del(&w.link);
-			if (list_empty(&level->parked))
-				q->parked_map &= ~(1ULL << item->prio);
-			q->nr_parked--;
+			queue_leave_line(q, &w);
 			spin_unlock(&q->lock);
-			mbuf_item_free(item);
 			return err;
 		}
 		/* Too late: what was decided meanwhile counts. */
 		spin_unlock(&q->lock);
 	}
 
-	if (mbuf_waiter_state(&w) == MBUF_GONE) {
-		mbuf_item_free(item);
+	if (mbuf_waiter_state(&w) == MBUF_GONE)
 		return -EPIPE;
-	}
 	*seq = w.seq;
 	return 0;
+}
+
+/*
+ * A message of its own enters the queue, which was full when it did if there is
+ * room made for it by overwriting. Under the lock. Returns 0, -EPIPE, -ENOBUFS,
+ * or -EAGAIN if it has to wait.
+ */
+static int queue_enter_own(struct mbuf_queue *q, struct mbuf_item *item,
+			   struct mbuf_effects *fx)
+{
+	if (!q->nr_recv)
+		return -EPIPE;
+	if (!queue_has_room(q)) {
+		if (!(q->flags & MBUF_QUEUE_OVERWRITE))
+			return -EAGAIN;
+		if (queue_refuses(q, item->prio)) {
+			q->refused++;
+			return -ENOBUFS;
+		}
+		mbuf_queue_overwrite(q, fx);
+	}
+	queue_enter(q, item, fx);
+	return 0;
+}
+
+/*
+ * Send a message of its own. It is the queue's if that succeeds, and the
+ * caller's if not.
+ */
+static int queue_send_item(struct mbuf_queue *q, struct mbuf_item *item,
+			   const struct mbuf_deadline *deadline, u64 *seq)
+{
+	struct mbuf_effects fx = { };
+	int err;
+
+	spin_lock(&q->lock);
+	err = queue_enter_own(q, item, &fx);
+	if (err == -EAGAIN && deadline->mode != MBUF_WAIT_NOW)
+		return queue_park(q, item, deadline, seq);
+	if (!err)
+		*seq = item->seq;
+	spin_unlock(&q->lock);
+
+	if (!err)
+		mbuf_effects(q, &fx);
+	return err;
 }
 
 /* With a message of its own: it is too large for a slot, or it has to wait. */
 static int queue_send_own(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 			  const struct mbuf_send_how *how, u64 *seq)
 {
-	struct mbuf_effects fx = { };
 	struct mbuf_item *item;
 	int err;
 
@@ -98,40 +156,12 @@ static int queue_send_own(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 	if (IS_ERR(item))
 		return PTR_ERR(item);
 	err = mbuf_item_load(item, u);
-	if (err)
-		goto free;
-	queue_fill(q, item, how);
-
-	spin_lock(&q->lock);
-	err = -EPIPE;
-	if (!q->nr_recv)
-		goto unlock;
-	if (!queue_has_room(q)) {
-		if (q->flags & MBUF_QUEUE_OVERWRITE) {
-			err = -ENOBUFS;
-			if (queue_refuses(q, how->prio)) {
-				q->refused++;
-				goto unlock;
-			}
-			mbuf_queue_overwrite(q, &fx);
-		} else {
-			err = -EAGAIN;
-			if (how->deadline->mode == MBUF_WAIT_NOW)
-				goto unlock;
-			return queue_park(q, item, how->deadline, seq);
-		}
+	if (!err) {
+		queue_fill(q, item, how);
+		err = queue_send_item(q, item, how->deadline, seq);
 	}
-	queue_enter(q, item, &fx);
-	*seq = item->seq;
-	spin_unlock(&q->lock);
-
-	mbuf_effects(q, &fx);
-	return 0;
-
-unlock:
-	spin_unlock(&q->lock);
-free:
-	mbuf_item_free(item);
+	if (err)
+		mbuf_item_free(item);
 	return err;
 }
 
@@ -251,6 +281,161 @@ int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		err = mbuf_uaddr_fault_in(u, u->len, false);
 	} while (!err);
 	return err;
+}
+
+/**
+ * mbuf_queue_send_caps() - send one message that carries capabilities
+ * @q: the queue; the caller has a send right
+ * @u: the payload; as for mbuf_queue_send()
+ * @how: likewise
+ * @caps: the capabilities; the queue's on success, else still the caller's
+ * @seq: sequence number, set on success
+ *
+ * Context: process context, no locks held; may sleep.
+ * Return: as mbuf_queue_send(), and -EPERM, -EMSGSIZE, -ELOOP.
+ */
+int mbuf_queue_send_caps(struct mbuf_queue *q, const struct mbuf_uaddr *u,
+			 const struct mbuf_send_how *how,
+			 struct mbuf_caps *caps, u64 *seq)
+{
+	struct mbuf_item *item;
+	int err;
+
+	if (!q->max_caps)
+		return -EPERM;
+	if (u->len > q->max_msg || caps->nr > q->max_caps)
+		return -EMSGSIZE;
+	err = queue_send_check(q, how);
+	if (err)
+		return err;
+	item = mbuf_item_new(u->len);
+	if (IS_ERR(item))
+		return PTR_ERR(item);
+	err = mbuf_item_load(item, u) ?: mbuf_caps_nest(caps, &q->nest);
+	if (err)
+		goto free;
+	queue_fill(q, item, how);
+	item->caps = caps;
+	err = queue_send_item(q, item, how->deadline, seq);
+	if (!err)
+		return 0;
+	item->caps = NULL;
+free:
+	mbuf_item_free(item);
+	return err;
+}
+
+/* Can a message object's message be sent to this queue at all? */
+static int queue_item_check(const struct mbuf_queue *q,
+			    const struct mbuf_item *item)
+{
+	u32 nr_caps = item->caps ? item->caps->nr : 0;
+
+	if (nr_caps && !q->max_caps)
+		return -EPERM;
+	if (item->len > q->max_msg || nr_caps > q->max_caps)
+		return -EMSGSIZE;
+	if ((item->prio && !(q->flags & MBUF_QUEUE_PRIO)) ||
+	    (!item->len && !(q->flags & MBUF_QUEUE_EMPTY)))
+		return -EINVAL;
+	return 0;
+}
+
+/* Send a copy of @item, which is small, in a slot. Under the lock. */
+static void queue_enter_copy(struct mbuf_queue *q, const struct mbuf_item *item,
+			     struct mbuf_effects *fx)
+{
+	struct mbuf_item *slot;
+
+	if (!list_empty(&q->receivers))
+		slot = list_first_entry(&q->receivers, struct mbuf_waiter,
+					link)->spare;
+	else
+		slot = mbuf_slots_take(&q->mem);
+	memcpy(slot->data, item->data, item->len);
+	slot->len = item->len;
+	slot->prio = item->prio;
+	if (unlikely(q->flags & MBUF_QUEUE_CREDS))
+		mbuf_item_stamp(slot);
+	queue_enter(q, slot, fx);
+}
+
+/**
+ * mbuf_queue_enqueue() - send a message object's message, or have it wait
+ * @send: a send right
+ * @item: the message. NULL afterwards if the queue has taken it; small ones
+ *	without capabilities are copied
+ * @w: where to stand in line if there is no room: the message is in @w->item
+ *	then, and it counts as a send right. It is not touched otherwise
+ * @line: result: where it stands
+ *
+ * Context: process context, no locks held. Allocates nothing.
+ * Return: 0; 1 if it stands in line; or -EPIPE, -ENOBUFS, -EMSGSIZE, -EPERM,
+ * -EINVAL, -ELOOP without any effect.
+ */
+int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
+		       struct mbuf_waiter *w, struct mbuf_queue **line)
+{
+	struct mbuf_queue *q = send->private_data;
+	struct mbuf_effects fx = { };
+	bool copy;
+	int err;
+
+	err = queue_item_check(q, *item);
+	if (err)
+		return err;
+	if ((*item)->caps) {
+		err = mbuf_caps_nest((*item)->caps, &q->nest);
+		if (err)
+			return err;
+	}
+
+	copy = !(*item)->caps && (*item)->len <= q->mem.size;
+	spin_lock(&q->lock);
+	if (copy && q->nr_recv && queue_has_room(q)) {
+		queue_enter_copy(q, *item, &fx);
+	} else {
+		if (unlikely(q->flags & MBUF_QUEUE_CREDS && !(*item)->pid))
+			mbuf_item_stamp(*item);
+		err = queue_enter_own(q, *item, &fx);
+		if (err == -EAGAIN) {
+			w->state = MBUF_WAITING;
+			w->task = NULL;
+			w->item = *item;
+			queue_line_up(q, w);
+			q->nr_send++;
+			refcount_inc(&q->ref);
+			*line = q;
+			err = 1;
+		}
+		if (err >= 0)
+			*item = NULL;
+	}
+	spin_unlock(&q->lock);
+	mbuf_effects(q, &fx);
+	return err;
+}
+
+/**
+ * mbuf_queue_cancel() - give up standing in line
+ * @q: the queue, from mbuf_queue_enqueue()
+ * @w: what stands in line there, or has
+ *
+ * Context: process context.
+ * Return: true if it did stand in line, and does no more: @w->item is the
+ * caller's. If not, its state says why. mbuf_queue_settle() has to follow.
+ */
+bool mbuf_queue_cancel(struct mbuf_queue *q, struct mbuf_waiter *w)
+{
+	bool left = false;
+
+	spin_lock(&q->lock);
+	if (mbuf_waiter_state(w) == MBUF_WAITING) {
+		queue_leave_line(q, w);
+		left = true;
+	}
+	spin_unlock(&q->lock);
+	return left;
 }
 
 /* Fetch what counts of a message to be sent. With page faults disabled. */

@@ -10,6 +10,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
+#include <linux/workqueue.h>
 #include "quota.h"
 
 /**
@@ -21,6 +22,8 @@
  * @uid: the user
  * @parent: the account above, NULL in the initial namespace; holds a reference
  * @used: what is charged, including what accounts below are charged
+ * @chores: what is to be done in @work
+ * @work: does it; holds a reference while it is queued
  */
 struct mbuf_account {
 	struct hlist_node node;
@@ -30,7 +33,11 @@ struct mbuf_account {
 	kuid_t uid;
 	struct mbuf_account *parent;
 	atomic_long_t used[MBUF_RES_NR];
+	struct llist_head chores;
+	struct work_struct work;
 };
+
+static struct workqueue_struct *chores_wq;
 
 static DEFINE_SPINLOCK(accounts_lock);
 static DEFINE_HASHTABLE(accounts, 7);
@@ -40,6 +47,8 @@ static unsigned long limits[MBUF_RES_NR] = {
 	[MBUF_RES_OBJECTS] = 16384,
 	[MBUF_RES_MEMORY] = SZ_64M,
 	[MBUF_RES_INFLIGHT] = SZ_64M,
+	[MBUF_RES_HANDLES] = SZ_64K,
+	[MBUF_RES_CAPS] = SZ_4K,
 };
 
 module_param_named(objects_limit, limits[MBUF_RES_OBJECTS], ulong, 0644);
@@ -49,6 +58,12 @@ MODULE_PARM_DESC(memory_limit, "Bytes that a user's objects may take");
 module_param_named(inflight_limit, limits[MBUF_RES_INFLIGHT], ulong, 0644);
 MODULE_PARM_DESC(inflight_limit,
 		 "Bytes of large and waiting messages that a user may have in flight");
+
+module_param_named(handles_limit, limits[MBUF_RES_HANDLES], ulong, 0644);
+MODULE_PARM_DESC(handles_limit, "Handles that a user's tables may have");
+module_param_named(caps_limit, limits[MBUF_RES_CAPS], ulong, 0644);
+MODULE_PARM_DESC(caps_limit,
+		 "Capabilities that a user may have in flight");
 
 /* Users choose their namespaces and ids, but not the chain they end up in. */
 static u32 account_hash(const struct user_namespace *ns, kuid_t uid)
@@ -69,6 +84,39 @@ static struct mbuf_account *account_find(const struct user_namespace *ns,
 			break;
 	rcu_read_unlock();
 	return acct;
+}
+
+static void chores_do(struct work_struct *work)
+{
+	struct mbuf_account *acct = container_of(work, struct mbuf_account,
+						 work);
+	struct mbuf_chore *chore, *next;
+	struct llist_node *list;
+
+	list = llist_reverse_order(llist_del_all(&acct->chores));
+	llist_for_each_entry_safe(chore, next, list, next) {
+		chore->fn(chore);
+		cond_resched();
+	}
+	mbuf_account_put(acct);
+}
+
+/**
+ * mbuf_account_chore() - have something done on behalf of an account
+ * @acct: the account, which the caller has a reference to
+ * @chore: what; not touched any more when its function has been called
+ *
+ * Those of one account are done one after the other.
+ *
+ * Context: any but under a lock of a workqueue.
+ */
+void mbuf_account_chore(struct mbuf_account *acct, struct mbuf_chore *chore)
+{
+	llist_add(&chore->next, &acct->chores);
+	mbuf_account_hold(acct);
+	/* If it is queued already, it has not taken its list yet. */
+	if (!queue_work(chores_wq, &acct->work))
+		mbuf_account_put(acct);
 }
 
 /* One level; consumes the reference to @parent, also on failure. */
@@ -92,6 +140,8 @@ static struct mbuf_account *account_get_one(struct user_namespace *ns,
 	fresh->ns = get_user_ns(ns);
 	fresh->uid = uid;
 	fresh->parent = parent;
+	init_llist_head(&fresh->chores);
+	INIT_WORK(&fresh->work, chores_do);
 
 	spin_lock(&accounts_lock);
 	acct = account_find(ns, uid, hash);
@@ -275,8 +325,20 @@ unsigned long mbuf_account_limit(enum mbuf_resource res)
 
 /**
  * mbuf_quota_init() - prepare for all of the above
+ *
+ * Return: 0 or -ENOMEM.
  */
-void __init mbuf_quota_init(void)
+int __init mbuf_quota_init(void)
 {
 	get_random_bytes(&accounts_key, sizeof(accounts_key));
+	chores_wq = alloc_workqueue("mbuf", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	return chores_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * mbuf_quota_exit() - undo mbuf_quota_init(), once all chores are done
+ */
+void mbuf_quota_exit(void)
+{
+	destroy_workqueue(chores_wq);
 }

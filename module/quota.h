@@ -18,6 +18,10 @@
  * Limits are module parameters, and the same for every account. What is
  * charged already stays when a limit is lowered.
  *
+ * Chores. What has to be closed for a user who is not there to do it is done
+ * in workers: one for each account, so that what takes long, or for ever, keeps
+ * nobody waiting but others of the same user, who is still charged for it.
+ *
  * Locking: accounts_lock protects the table of accounts, which is searched
  * under RCU; the amounts are atomics. An account lives as long as anybody holds
  * a reference; each charge is made by a holder.
@@ -26,6 +30,7 @@
 #define _MBUF_QUOTA_H
 
 #include <linux/cred.h>
+#include <linux/llist.h>
 #include <linux/types.h>
 
 /**
@@ -33,12 +38,16 @@
  * @MBUF_RES_OBJECTS: number of objects
  * @MBUF_RES_MEMORY: bytes that belong to objects
  * @MBUF_RES_INFLIGHT: bytes of messages in flight outside of those
+ * @MBUF_RES_HANDLES: handles in tables
+ * @MBUF_RES_CAPS: capabilities in messages
  * @MBUF_RES_NR: how many there are
  */
 enum mbuf_resource {
 	MBUF_RES_OBJECTS,
 	MBUF_RES_MEMORY,
 	MBUF_RES_INFLIGHT,
+	MBUF_RES_HANDLES,
+	MBUF_RES_CAPS,
 	MBUF_RES_NR
 };
 
@@ -52,6 +61,16 @@ struct mbuf_charge {
 
 struct mbuf_account;
 
+/**
+ * struct mbuf_chore - something to be done that may take long
+ * @next: in its account's list
+ * @fn: does it, and frees it; in a worker, without locks
+ */
+struct mbuf_chore {
+	struct llist_node next;
+	void (*fn)(struct mbuf_chore *chore);
+};
+
 struct mbuf_account *mbuf_account_get(const struct cred *cred);
 void mbuf_account_hold(struct mbuf_account *acct);
 void mbuf_account_put(struct mbuf_account *acct);
@@ -61,6 +80,9 @@ unsigned long mbuf_account_used(const struct mbuf_account *acct,
 				enum mbuf_resource res);
 unsigned long mbuf_account_limit(enum mbuf_resource res);
 
-void mbuf_quota_init(void);
+void mbuf_account_chore(struct mbuf_account *acct, struct mbuf_chore *chore);
+
+int mbuf_quota_init(void);
+void mbuf_quota_exit(void);
 
 #endif /* _MBUF_QUOTA_H */

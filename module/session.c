@@ -8,8 +8,11 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 #include "bind.h"
+#include "caps.h"
 #include "channel.h"
+#include "key.h"
 #include "listener.h"
+#include "message.h"
 #include "object.h"
 #include "payload.h"
 #include "queue.h"
@@ -17,6 +20,7 @@
 #include "region.h"
 #include "session.h"
 #include "set.h"
+#include "table.h"
 
 /* Sizes of the first version of each struct. */
 #define QUERY_SIZE_V0	88
@@ -39,6 +43,7 @@
  * @set: what POLL_ALL asks
  * @payer: who pays for it and for what it makes; holds a reference
  * @net: where names of listeners belong; holds a reference
+ * @table: the root table
  * @id: identity
  * @turn: where WAIT_ANY looks first; need not be exact
  * @rcu: who wakes pollers of @set does so under RCU
@@ -47,6 +52,7 @@ struct mbuf_session {
 	struct mbuf_set set;
 	struct mbuf_account *payer;
 	struct net *net;
+	struct mbuf_table *table;
 	u64 id;
 	unsigned int turn;
 	struct rcu_head rcu;
@@ -79,6 +85,10 @@ static int session_open(struct inode *inode, struct file *file)
 	err = mbuf_charge(s->payer, &session_charge);
 	if (err)
 		goto put;
+	s->table = mbuf_table_new(s->payer, true);
+	err = PTR_ERR_OR_ZERO(s->table);
+	if (err)
+		goto uncharge;
 	s->net = get_net(current->nsproxy->net_ns);
 	s->id = mbuf_object_id();
 	mbuf_set_init(&s->set, session_free);
@@ -86,6 +96,8 @@ static int session_open(struct inode *inode, struct file *file)
 	file->private_data = s;
 	return stream_open(inode, file);
 
+uncharge:
+	mbuf_uncharge(s->payer, &session_charge);
 put:
 	mbuf_account_put(s->payer);
 free:
@@ -98,6 +110,8 @@ static int session_release(struct inode *inode, struct file *file)
 	struct mbuf_session *s = file->private_data;
 
 	mbuf_set_kill(&s->set);
+	mbuf_table_end(s->table);
+	mbuf_table_put(s->table);
 	put_net(s->net);
 	mbuf_uncharge(s->payer, &session_charge);
 	mbuf_account_put(s->payer);
@@ -118,7 +132,7 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 	struct mbuf_query q;
 	int err;
 
-	BUILD_BUG_ON(sizeof(q) != QUERY_SIZE_V0 + 16);
+	BUILD_BUG_ON(sizeof(q) != QUERY_SIZE_V0 + 56);
 
 	err = mbuf_ioctl_get(&q, sizeof(q), QUERY_SIZE_V0, arg, size);
 	if (err)
@@ -131,7 +145,9 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 
 	memset(&q, 0, sizeof(q));
 	q.features = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL |
-		     MBUF_FEATURE_LISTENER | MBUF_FEATURE_REGION;
+		     MBUF_FEATURE_LISTENER | MBUF_FEATURE_REGION |
+		     MBUF_FEATURE_CAPS | MBUF_FEATURE_MESSAGE |
+		     MBUF_FEATURE_SEAL;
 	if (mbuf_bind_supported())
 		q.features |= MBUF_FEATURE_THREAD;
 	q.slots_max = MBUF_SLOTS_MAX;
@@ -143,17 +159,71 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 	q.wait_any_max = MBUF_WAIT_ANY_MAX;
 	q.backlog_max = MBUF_BACKLOG_MAX;
 	q.acl_max = MBUF_ACL_MAX;
+	q.caps_max = MBUF_CAPS_MAX;
+	q.path_max = MBUF_PATH_MAX;
 	usage_get(&q.objects, s->payer, MBUF_RES_OBJECTS);
 	usage_get(&q.memory, s->payer, MBUF_RES_MEMORY);
 	usage_get(&q.inflight, caller, MBUF_RES_INFLIGHT);
+	usage_get(&q.handles, s->payer, MBUF_RES_HANDLES);
+	usage_get(&q.caps, caller, MBUF_RES_CAPS);
 	mbuf_account_put(caller);
 	return mbuf_ioctl_put(arg, size, &q, sizeof(q));
+}
+
+/* A queue whose receive right becomes a handle. */
+static long session_queue_create_handle(struct mbuf_session *s,
+					struct mbuf_queue_create *c,
+					const struct mbuf_queue_spec *spec,
+					void __user *arg, size_t size)
+{
+	struct file *recv, *file;
+	struct mbuf_right *right;
+	struct mbuf_fd send;
+	int err;
+
+	recv = mbuf_queue_new(s->payer, spec);
+	if (IS_ERR(recv))
+		return PTR_ERR(recv);
+	file = mbuf_queue_new_sender(recv);
+	err = PTR_ERR_OR_ZERO(file);
+	if (err)
+		goto put_recv;
+	err = -ENOMEM;
+	right = mbuf_right_new(&mbuf_receiver_type, recv,
+			       mbuf_receiver_type.all);
+	if (!right)
+		goto put_send;
+	send.file = file;
+	send.fd = get_unused_fd_flags(O_CLOEXEC);
+	if (send.fd < 0) {
+		mbuf_right_kill(right);
+		fput(file);
+		return send.fd;
+	}
+	c->recv.fd = -1;
+	c->recv.flags = MBUF_REF_HANDLE;
+	c->send.fd = send.fd;
+	c->id = mbuf_queue_id(recv);
+	err = mbuf_handle_new(s->table, 0, &c->recv.handle, right, arg, size, c,
+			      sizeof(*c));
+	if (err)
+		mbuf_fd_abort(&send);
+	else
+		mbuf_fd_install(&send);
+	return err;
+
+put_send:
+	fput(file);
+put_recv:
+	fput(recv);
+	return err;
 }
 
 static long session_queue_create(struct mbuf_session *s, void __user *arg,
 				 size_t size)
 {
 	struct mbuf_queue_create c;
+	struct mbuf_queue_spec spec;
 	struct mbuf_fd recv, send;
 	int err;
 
@@ -164,12 +234,16 @@ static long session_queue_create(struct mbuf_session *s, void __user *arg,
 		return err;
 	if (c.target)
 		return -EOPNOTSUPP;
-	if (c.resv || c.recv.flags || c.recv.handle || c.send.flags ||
-	    c.send.handle)
+	if (c.recv.flags || c.recv.handle || c.send.flags || c.send.handle)
 		return -EINVAL;
 
-	err = mbuf_queue_create(s->payer, c.slots, c.max_msg, c.flags, &recv,
-				&send, &c.id);
+	spec.slots = c.slots;
+	spec.max_msg = c.max_msg;
+	spec.flags = c.flags & ~MBUF_QUEUE_HANDLE;
+	spec.max_caps = c.max_caps;
+	if (c.flags & MBUF_QUEUE_HANDLE)
+		return session_queue_create_handle(s, &c, &spec, arg, size);
+	err = mbuf_queue_create(s->payer, &spec, &recv, &send, &c.id);
 	if (err)
 		return err;
 	c.recv.fd = recv.fd;
@@ -471,6 +545,44 @@ static struct mbuf_patron session_patron(const struct file *file)
 	};
 }
 
+/**
+ * mbuf_session_is() - is this file a session?
+ * @file: the file
+ */
+bool mbuf_session_is(const struct file *file)
+{
+	return file->f_op == &mbuf_session_fops;
+}
+
+/**
+ * mbuf_session_table() - a session's root table
+ * @file: the session
+ *
+ * Return: the table; the session has the reference.
+ */
+struct mbuf_table *mbuf_session_table(const struct file *file)
+{
+	const struct mbuf_session *s = file->private_data;
+
+	return s->table;
+}
+
+/* A command of queues, for what a handle is. */
+static long session_queue_ioctl(struct mbuf_session *s, unsigned int cmd,
+				void __user *arg)
+{
+	u64 target;
+
+	if (_IOC_SIZE(cmd) < sizeof(target))
+		return -EINVAL;
+	if (get_user(target, (u64 __user *)arg))
+		return -EFAULT;
+	/* The session itself is no queue. */
+	if (!target)
+		return -ENOTTY;
+	return mbuf_message_queue_ioctl(s->table, cmd, arg, target);
+}
+
 static __poll_t session_poll(struct file *file, poll_table *wait)
 {
 	struct mbuf_session *s = file->private_data;
@@ -513,6 +625,18 @@ static long session_ioctl(struct file *file, unsigned int cmd,
 	case _IOC_NR(MBUF_IOC_GRANT):
 		return session_grant(s, uarg, size);
 	default:
+		break;
+	}
+	switch (_IOC_NR(cmd) >> 4) {
+	case _IOC_NR(MBUF_IOC_SEND) >> 4:
+		return session_queue_ioctl(s, cmd, uarg);
+	case _IOC_NR(MBUF_IOC_TABLE_CREATE) >> 4:
+		return mbuf_table_ioctl(s->table, _IOC_NR(cmd), uarg, size);
+	case _IOC_NR(MBUF_IOC_MESSAGE_CREATE) >> 4:
+		return mbuf_message_ioctl(s->table, _IOC_NR(cmd), uarg, size);
+	case _IOC_NR(MBUF_IOC_KEY_CREATE) >> 4:
+		return mbuf_key_ioctl(s->table, _IOC_NR(cmd), uarg, size);
+	default:
 		return -ENOTTY;
 	}
 }
@@ -529,6 +653,12 @@ static void session_show_fdinfo(struct seq_file *m, struct file *file)
 		   mbuf_account_used(s->payer, MBUF_RES_MEMORY));
 	seq_printf(m, "mbuf-user-inflight:\t%lu\n",
 		   mbuf_account_used(s->payer, MBUF_RES_INFLIGHT));
+	seq_printf(m, "mbuf-user-handles:\t%lu\n",
+		   mbuf_account_used(s->payer, MBUF_RES_HANDLES));
+	seq_printf(m, "mbuf-user-caps:\t%lu\n",
+		   mbuf_account_used(s->payer, MBUF_RES_CAPS));
+	seq_printf(m, "mbuf-handles:\t%lu\n",
+		   mbuf_table_handles(s->table));
 }
 
 const struct file_operations mbuf_session_fops = {

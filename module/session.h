@@ -10,6 +10,11 @@
 
 #include <linux/fs.h>
 
+struct mbuf_table;
+
 extern const struct file_operations mbuf_session_fops;
+
+bool mbuf_session_is(const struct file *file);
+struct mbuf_table *mbuf_session_table(const struct file *file);
 
 #endif /* _MBUF_SESSION_H */

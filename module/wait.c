@@ -73,3 +73,15 @@ void __mbuf_kick_more(const struct mbuf_kick *kick)
 				  poll_to_key(events));
 	}
 }
+
+/**
+ * __mbuf_wake_target() - tell a target, and drop a reference to it
+ * @t: the target
+ *
+ * Context: process context, no locks held.
+ */
+void __mbuf_wake_target(struct mbuf_target *t)
+{
+	t->ops->tell(t);
+	mbuf_target_put(t);
+}

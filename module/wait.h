@@ -27,6 +27,7 @@
 #include <linux/list.h>
 #include <linux/poll.h>
 #include <linux/rcupdate.h>
+#include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <uapi/linux/mbuf.h>
@@ -37,13 +38,35 @@
 #define MBUF_GONE	2
 
 struct mbuf_item;
+struct mbuf_target;
+
+/**
+ * struct mbuf_target_ops - what differs between targets
+ * @tell: tell it; in process context, perhaps under the lock of a waitqueue
+ * @free: free it
+ */
+struct mbuf_target_ops {
+	void (*tell)(struct mbuf_target *t);
+	void (*free)(struct mbuf_target *t);
+};
+
+/**
+ * struct mbuf_target - whom to tell if nobody sleeps
+ * @ops: how
+ * @ref: references
+ */
+struct mbuf_target {
+	const struct mbuf_target_ops *ops;
+	refcount_t ref;
+};
 
 /**
  * struct mbuf_waiter - one party in a line
  * @link: place in the line; the object's lock
  * @state: MBUF_WAITING and so on; written under the object's lock, read
  *	without (acquire)
- * @task: who sleeps
+ * @task: who sleeps; NULL: nobody, @target is told
+ * @target: without @task: whom to tell, or NULL for nobody
  * @item: a sender's message on its way in, a receiver's on its way out. The
  *	object's lock while MBUF_WAITING, then the waiter alone
  * @spare: receiver: a slot for a message to land in; likewise
@@ -53,6 +76,7 @@ struct mbuf_waiter {
 	struct list_head link;
 	int state;
 	struct task_struct *task;
+	struct mbuf_target *target;
 	struct mbuf_item *item;
 	struct mbuf_item *spare;
 	u64 seq;
@@ -241,9 +265,27 @@ static inline void mbuf_waiter_init(struct mbuf_waiter *w)
 {
 	w->state = MBUF_WAITING;
 	w->task = current;
+	w->target = NULL;
 	w->item = NULL;
 	w->spare = NULL;
 	w->seq = 0;
+}
+
+/* In a wake-up: it is a target's address, not a task's. */
+#define MBUF_WAKE_TARGET	1UL
+
+void __mbuf_wake_target(struct mbuf_target *t);
+
+/**
+ * mbuf_target_put() - drop a reference to a target
+ * @t: the target, or NULL
+ *
+ * Context: may sleep.
+ */
+static inline void mbuf_target_put(struct mbuf_target *t)
+{
+	if (t && refcount_dec_and_test(&t->ref))
+		t->ops->free(t);
 }
 
 /**
@@ -252,32 +294,43 @@ static inline void mbuf_waiter_init(struct mbuf_waiter *w)
  * @state: the outcome, MBUF_DONE or MBUF_GONE
  *
  * Context: under the object's lock, @w in its line.
- * Return: the task, to be given to mbuf_wake() after unlocking.
+ * Return: whom to wake: to be given to mbuf_wake() after unlocking.
  */
-static inline struct task_struct *mbuf_waiter_finish(struct mbuf_waiter *w,
-						     int state)
+static inline unsigned long mbuf_waiter_finish(struct mbuf_waiter *w, int state)
 {
 	struct task_struct *task = w->task;
+	unsigned long wake = (unsigned long)task;
 
 	list_del(&w->link);
-	get_task_struct(task);
+	if (likely(task)) {
+		get_task_struct(task);
+	} else if (w->target) {
+		refcount_inc(&w->target->ref);
+		wake = (unsigned long)w->target | MBUF_WAKE_TARGET;
+	}
 	/* Pairs with the acquire in mbuf_waiter_state(). */
 	smp_store_release(&w->state, state);
-	return task;
+	return wake;
 }
 
 /**
- * mbuf_wake() - wake a task whose wait has ended
- * @task: from mbuf_waiter_finish(), or NULL for nobody
+ * mbuf_wake() - wake or tell whose wait has ended
+ * @wake: from mbuf_waiter_finish(), or 0 for nobody
  *
- * Context: any but under an object's lock. Drops the reference.
+ * Context: process context, not under an object's lock. Drops the reference.
  */
-static inline void mbuf_wake(struct task_struct *task)
+static inline void mbuf_wake(unsigned long wake)
 {
-	if (task) {
-		wake_up_process(task);
-		put_task_struct(task);
+	struct task_struct *task = (struct task_struct *)wake;
+
+	if (!wake)
+		return;
+	if (unlikely(wake & MBUF_WAKE_TARGET)) {
+		__mbuf_wake_target((void *)(wake & ~MBUF_WAKE_TARGET));
+		return;
 	}
+	wake_up_process(task);
+	put_task_struct(task);
 }
 
 /**

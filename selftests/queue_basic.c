@@ -143,14 +143,14 @@ TEST_F(queue, create_flags)
 		EXPECT_EQ(0, try_queue(self->session, 2, 16, flags)) {
 			TH_LOG("flags %#x", flags);
 		}
-	for (bit = 5; bit < 32; bit++)
+	for (bit = 7; bit < 32; bit++)
 		EXPECT_EQ(-EINVAL, try_queue(self->session, 2, 16, 1u << bit)) {
 			TH_LOG("flag bit %d", bit);
 		}
 	EXPECT_EQ(-EINVAL, try_queue(self->session, 2, 16, UINT32_MAX));
 
 	c = create_arg(2, 16, 0);
-	c.resv = 1;
+	c.max_caps = 1;
 	EXPECT_EQ(-EINVAL, try_create(self->session, &c));
 	c = create_arg(2, 16, 0);
 	c.recv.flags = 1;
@@ -1048,7 +1048,7 @@ TEST_F(queue, info_counts)
 	make_queue(3, 64, 0);
 	poison(&i, sizeof(i));
 	i.target = 0;
-	i.resv = 0;
+	i.next_caps = 0;
 	ASSERT_EQ(0, xioctl(self->rfd, MBUF_IOC_QUEUE_INFO, &i));
 	id = i.id;
 	EXPECT_EQ(0, i.target);
@@ -1063,7 +1063,7 @@ TEST_F(queue, info_counts)
 	EXPECT_EQ(0, i.send_waiters);
 	EXPECT_EQ(0, i.recv_waiters);
 	EXPECT_EQ(0, i.next_len);
-	EXPECT_EQ(0, i.resv);
+	EXPECT_EQ(0, i.next_caps);
 	EXPECT_EQ(0, i.sent);
 	EXPECT_EQ(0, i.received);
 	EXPECT_EQ(0, i.dropped);

@@ -27,7 +27,7 @@ LAYOUT(mbuf_wait, mode, 8);
 LAYOUT(mbuf_wait, clock, 12);
 
 SIZE(mbuf_usage, 16);
-SIZE(mbuf_query, 104);
+SIZE(mbuf_query, 144);
 LAYOUT(mbuf_query, target, 0);
 LAYOUT(mbuf_query, features, 8);
 LAYOUT(mbuf_query, slots_max, 16);
@@ -43,13 +43,17 @@ LAYOUT(mbuf_query, name_max, 88);
 LAYOUT(mbuf_query, wait_any_max, 92);
 LAYOUT(mbuf_query, backlog_max, 96);
 LAYOUT(mbuf_query, acl_max, 100);
+LAYOUT(mbuf_query, handles, 104);
+LAYOUT(mbuf_query, caps, 120);
+LAYOUT(mbuf_query, caps_max, 136);
+LAYOUT(mbuf_query, path_max, 140);
 
 SIZE(mbuf_queue_create, 64);
 LAYOUT(mbuf_queue_create, target, 0);
 LAYOUT(mbuf_queue_create, slots, 8);
 LAYOUT(mbuf_queue_create, max_msg, 12);
 LAYOUT(mbuf_queue_create, flags, 16);
-LAYOUT(mbuf_queue_create, resv, 20);
+LAYOUT(mbuf_queue_create, max_caps, 20);
 LAYOUT(mbuf_queue_create, recv, 24);
 LAYOUT(mbuf_queue_create, send, 40);
 LAYOUT(mbuf_queue_create, id, 56);
@@ -63,6 +67,7 @@ LAYOUT(mbuf_queue_info, depth, 32);
 LAYOUT(mbuf_queue_info, senders, 40);
 LAYOUT(mbuf_queue_info, send_waiters, 48);
 LAYOUT(mbuf_queue_info, next_len, 56);
+LAYOUT(mbuf_queue_info, next_caps, 60);
 LAYOUT(mbuf_queue_info, sent, 64);
 LAYOUT(mbuf_queue_info, recv_blocked, 104);
 
@@ -236,7 +241,7 @@ LAYOUT(mbuf_accept, resv, 28);
 LAYOUT(mbuf_accept, end, 32);
 LAYOUT(mbuf_accept, peer, 72);
 
-_Static_assert(MBUF_IOC_QUERY == 0xc068d600, "QUERY");
+_Static_assert(MBUF_IOC_QUERY == 0xc090d600, "QUERY");
 _Static_assert(MBUF_IOC_QUEUE_CREATE == 0xc040d601, "QUEUE_CREATE");
 _Static_assert(MBUF_IOC_SEND == 0xc048d610, "SEND");
 _Static_assert(MBUF_IOC_RECV == 0xc048d611, "RECV");
@@ -539,7 +544,7 @@ static void valid_call(struct call *c, enum call_nr which,
 		c->fd = self->rfd;
 		poison(&c->info, sizeof(c->info));
 		c->info.target = 0;
-		c->info.resv = 0;
+		c->info.next_caps = 0;
 		break;
 	case CHANNEL_CREATE:
 		valid_end(&c->channel.end[0]);
@@ -999,7 +1004,15 @@ static bool elsewhere(unsigned int nr)
 {
 	return nr == _IOC_NR(MBUF_IOC_GRANT) ||
 	       (nr >= _IOC_NR(MBUF_IOC_OFFER) &&
-		nr <= _IOC_NR(MBUF_IOC_WITHDRAW));
+		nr <= _IOC_NR(MBUF_IOC_WITHDRAW)) ||
+	       (nr >= _IOC_NR(MBUF_IOC_SEND) &&
+		nr <= _IOC_NR(MBUF_IOC_RECV_CAPS)) ||
+	       (nr >= _IOC_NR(MBUF_IOC_TABLE_CREATE) &&
+		nr <= _IOC_NR(MBUF_IOC_TABLE_LIST)) ||
+	       (nr >= _IOC_NR(MBUF_IOC_MESSAGE_CREATE) &&
+		nr <= _IOC_NR(MBUF_IOC_MESSAGE_GRANT)) ||
+	       (nr >= _IOC_NR(MBUF_IOC_KEY_CREATE) &&
+		nr <= _IOC_NR(MBUF_IOC_UNSEAL));
 }
 
 TEST_F(queue, unknown_commands)
@@ -1773,7 +1786,7 @@ TEST_F(queue, create_errors)
 	CREATE_FAILS(EINVAL, c.create.max_msg = UINT32_MAX);
 	CREATE_FAILS(EINVAL, c.create.flags = 1u << 5);
 	CREATE_FAILS(EINVAL, c.create.flags = 1u << 31);
-	CREATE_FAILS(EINVAL, c.create.resv = 1);
+	CREATE_FAILS(EINVAL, c.create.max_caps = 1);
 	CREATE_FAILS(EINVAL, c.create.recv.flags = 1);
 	CREATE_FAILS(EINVAL, c.create.send.flags = 1);
 	CREATE_FAILS(EINVAL, c.create.recv.handle = 1);

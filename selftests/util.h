@@ -857,7 +857,7 @@ static inline void stuck_free(struct stuck *s)
  * The fixture that all programs use
  */
 struct snapshot {
-	struct mbuf_usage objects, memory, inflight;
+	struct mbuf_usage objects, memory, inflight, handles, caps;
 	long module_users;
 	int fds;
 };
@@ -881,6 +881,8 @@ static inline int take_snapshot(int session, struct snapshot *s)
 	s->objects = q.objects;
 	s->memory = q.memory;
 	s->inflight = q.inflight;
+	s->handles = q.handles;
+	s->caps = q.caps;
 	s->module_users = module_users();
 	s->fds = count_fds();
 	return ret;
@@ -893,6 +895,8 @@ static inline bool same_usage(int session, const struct snapshot *want,
 	       got->objects.used == want->objects.used &&
 	       got->memory.used == want->memory.used &&
 	       got->inflight.used == want->inflight.used &&
+	       got->handles.used == want->handles.used &&
+	       got->caps.used == want->caps.used &&
 	       got->module_users == want->module_users;
 }
 
@@ -940,6 +944,8 @@ static inline void fixture_end(struct __test_metadata *_metadata, int session,
 	EXPECT_EQ(before->objects.used, now.objects.used);
 	EXPECT_EQ(before->memory.used, now.memory.used);
 	EXPECT_EQ(before->inflight.used, now.inflight.used);
+	EXPECT_EQ(before->handles.used, now.handles.used);
+	EXPECT_EQ(before->caps.used, now.caps.used);
 	/* Also of files that no descriptor stands for. */
 	EXPECT_EQ(before->module_users, now.module_users);
 	EXPECT_EQ(before->fds, now.fds);

@@ -891,6 +891,389 @@ MBUF_EXPORT int mbuf_grant(int session, int region, uint32_t rights);
  */
 MBUF_EXPORT int mbuf_region_info(int fd, struct mbuf_region_info *out);
 
+/*
+ * Capabilities
+ * ============
+ *
+ * <linux/mbuf.h> says what capabilities, tables, message objects and sealed
+ * messages are. A handle is a number in a table of a session. Where a function
+ * makes one, *@handle is the index that it shall have, or 0 for any, and
+ * is set to it; @table is the handle of a table, or 0 for the session's root
+ * table.
+ *
+ * Errors about handles, which are listed with none of the functions below:
+ * -ENOENT (there is none), -ENOTDIR (a path leads through what is no table),
+ * -EACCES (a right is missing), -EKEYREVOKED, -EBUSY (another call is moving
+ * it); and about making them: -EEXIST, -EDQUOT.
+ */
+
+/**
+ * mbuf_cap_fd() - a descriptor, to be sent
+ * @fd: the descriptor, which stays with the sender
+ */
+static inline struct mbuf_cap mbuf_cap_fd(int fd)
+{
+	struct mbuf_cap cap = { 0 };
+
+	cap.ref.fd = fd;
+	return cap;
+}
+
+/**
+ * mbuf_cap_handle() - a handle, to be sent
+ * @handle: the handle; the receiver gets one that is derived from it
+ */
+static inline struct mbuf_cap mbuf_cap_handle(uint64_t handle)
+{
+	struct mbuf_cap cap = { 0 };
+
+	cap.ref.fd = -1;
+	cap.ref.flags = MBUF_REF_HANDLE;
+	cap.ref.handle = handle;
+	return cap;
+}
+
+/**
+ * mbuf_cap_move() - a handle, to be sent and gone
+ * @handle: the handle; it is the sender's no more when the message is sent
+ */
+static inline struct mbuf_cap mbuf_cap_move(uint64_t handle)
+{
+	struct mbuf_cap cap = mbuf_cap_handle(handle);
+
+	cap.flags = MBUF_CAP_MOVE;
+	return cap;
+}
+
+/**
+ * mbuf_queue_create_args() - make a queue, with all that there is to say
+ * @session: a session
+ * @args: see struct mbuf_queue_create: @args->max_caps with MBUF_QUEUE_CAPS,
+ *	and @args->recv.handle with MBUF_QUEUE_HANDLE
+ *
+ * Return: 0, or -errno as mbuf_queue_create().
+ */
+MBUF_EXPORT int mbuf_queue_create_args(int session,
+				       struct mbuf_queue_create *args);
+
+/**
+ * mbuf_send_caps() - send one message with capabilities
+ * @fd: a send right of a queue with MBUF_QUEUE_CAPS
+ * @msg: buf, len and prio; seq is set
+ * @caps: what it carries; see mbuf_cap_fd(), mbuf_cap_handle(), mbuf_cap_move()
+ * @nr: how many
+ * @session: the session in whose tables handles are; -1 if there are none
+ * @deadline: how long to wait while the queue is full
+ *
+ * All of them are sent, or none is.
+ *
+ * Return: 0, or -errno: those of mbuf_send(), and -EPERM (the queue takes no
+ * capabilities, or an endpoint belongs to a thread), -EMSGSIZE (more than it
+ * takes), -EBADF (a descriptor, or @session), -EOPNOTSUPP (one that cannot be
+ * sent), -ELOOP (it would own the queue it is sent to), -EDQUOT.
+ */
+MBUF_EXPORT int mbuf_send_caps(int fd, struct mbuf_msg *msg,
+			       const struct mbuf_cap *caps, unsigned int nr,
+			       int session, uint64_t deadline);
+
+/**
+ * mbuf_recv_caps() - receive one message with capabilities
+ * @fd: a receive right
+ * @msg: buf and len say where the room for the payload is; the rest is set. With
+ *	-EMSGSIZE, len is what is needed
+ * @caps: room for capabilities, which are set
+ * @nr: how much room; set to how many there are. Likewise with -EMSGSIZE
+ * @flags: MBUF_RECV_*
+ * @session: whose root table handles are put into; -1 if none are expected
+ * @deadline: how long to wait while the queue is empty
+ *
+ * Return: 0, or -errno, and then the message stays: those of mbuf_recv(), and
+ * -EMSGSIZE (@nr), -EBADF (there are handles, and no @session), -EMFILE,
+ * -ENFILE, -EDQUOT.
+ */
+MBUF_EXPORT int mbuf_recv_caps(int fd, struct mbuf_msg *msg,
+			       struct mbuf_cap *caps, unsigned int *nr,
+			       uint32_t flags, int session, uint64_t deadline);
+
+/**
+ * mbuf_table_create() - make a table
+ * @session: a session
+ * @table: where its handle will be
+ * @handle: its handle
+ *
+ * Return: 0, or -errno: -ELOOP (too many tables in tables).
+ */
+MBUF_EXPORT int mbuf_table_create(int session, uint64_t table,
+				  uint64_t *handle);
+
+/**
+ * mbuf_table_list() - what is in a table?
+ * @session: a session
+ * @table: the table
+ * @start: the lowest index to tell; set to where to go on
+ * @entries: room, which is set
+ * @nr: how much, from 1 to batch_max of mbuf_query()
+ *
+ * Return: how many there are in @entries, fewer than @nr at the end, or -errno.
+ */
+MBUF_EXPORT int mbuf_table_list(int session, uint64_t table, uint64_t *start,
+				struct mbuf_handle_entry *entries,
+				unsigned int nr);
+
+/**
+ * mbuf_handle_put() - make a handle of a descriptor
+ * @session: a session
+ * @fd: the descriptor, which stays
+ * @table: where the handle will be
+ * @rights: MBUF_RIGHT_* that it shall have; 0: all that it can
+ * @handle: the handle
+ *
+ * Return: 0, or -errno: -EOPNOTSUPP (not of this one), -EPERM (an endpoint that
+ * belongs to a thread), -EINVAL (@rights).
+ */
+MBUF_EXPORT int mbuf_handle_put(int session, int fd, uint64_t table,
+				uint32_t rights, uint64_t *handle);
+
+/**
+ * mbuf_handle_open() - make a descriptor of a handle
+ * @session: a session
+ * @handle: one of type MBUF_CAP_FILE, or of MBUF_CAP_RECEIVER, which is gone
+ *	then
+ *
+ * Return: the descriptor, or -errno: -EOPNOTSUPP (another type), -EMFILE,
+ * -ENFILE, or what a security module says.
+ */
+MBUF_EXPORT int mbuf_handle_open(int session, uint64_t handle);
+
+/**
+ * mbuf_handle_copy() - derive a handle from another
+ * @session: a session
+ * @from: the other
+ * @table: where it will be
+ * @rights: MBUF_RIGHT_* that it shall have; 0: the same
+ * @handle: the new handle
+ *
+ * Return: 0, or -errno: -EOPNOTSUPP (it can only be moved), -EINVAL (a right
+ * that @from has not).
+ */
+MBUF_EXPORT int mbuf_handle_copy(int session, uint64_t from, uint64_t table,
+				 uint32_t rights, uint64_t *handle);
+
+/**
+ * mbuf_handle_move() - give a handle another place
+ * @session: a session
+ * @from: where it is
+ * @table: where it will be
+ * @rights: MBUF_RIGHT_* that it shall keep; 0: all
+ * @handle: what it is then
+ *
+ * Return: 0, or -errno: -ELOOP (a table into itself), -EINVAL (@rights).
+ */
+MBUF_EXPORT int mbuf_handle_move(int session, uint64_t from, uint64_t table,
+				 uint32_t rights, uint64_t *handle);
+
+/**
+ * mbuf_handle_delete() - delete a handle
+ * @session: a session
+ * @handle: the handle; what it owns goes with it
+ *
+ * Return: 0, or -errno.
+ */
+MBUF_EXPORT int mbuf_handle_delete(int session, uint64_t handle);
+
+/**
+ * mbuf_handle_revoke() - end all that was derived from a handle
+ * @session: a session
+ * @handle: the handle, which stays
+ *
+ * Return: how many handles it has ended, or -errno.
+ */
+MBUF_EXPORT int mbuf_handle_revoke(int session, uint64_t handle);
+
+/**
+ * mbuf_handle_info() - what is a handle?
+ * @session: a session
+ * @handle: the handle; 0: the root table
+ * @out: filled in
+ *
+ * Return: 0, or -errno. One that was revoked is of type MBUF_CAP_NONE.
+ */
+MBUF_EXPORT int mbuf_handle_info(int session, uint64_t handle,
+				 struct mbuf_handle_info *out);
+
+/**
+ * mbuf_handle_queue_info() - mbuf_queue_info() by handle
+ * @session: a session
+ * @handle: a right to a queue, or a message object with an inbox
+ * @out: filled in
+ *
+ * Return: 0, or -errno: -ENOTTY (neither).
+ */
+MBUF_EXPORT int mbuf_handle_queue_info(int session, uint64_t handle,
+				       struct mbuf_queue_info *out);
+
+/**
+ * mbuf_handle_send() - mbuf_send_caps() by handle
+ * @session: a session
+ * @handle: a send right, or a reply right, which is gone then
+ * @msg: as for mbuf_send_caps()
+ * @caps: likewise; may be NULL if @nr is 0
+ * @nr: how many
+ * @deadline: how long to wait while the queue is full
+ *
+ * Return: 0, or -errno as mbuf_send_caps(), and -ENOTTY.
+ */
+MBUF_EXPORT int mbuf_handle_send(int session, uint64_t handle,
+				 struct mbuf_msg *msg,
+				 const struct mbuf_cap *caps, unsigned int nr,
+				 uint64_t deadline);
+
+/**
+ * mbuf_handle_recv() - mbuf_recv_caps() by handle
+ * @session: a session
+ * @handle: a receive right, or a message object with an inbox
+ * @msg: as for mbuf_recv_caps()
+ * @caps: likewise; may be NULL if @nr is
+ * @nr: likewise; NULL: no room
+ * @flags: MBUF_RECV_*
+ * @deadline: how long to wait while the queue is empty
+ *
+ * Return: 0, or -errno as mbuf_recv_caps(), and -ENOTTY.
+ */
+MBUF_EXPORT int mbuf_handle_recv(int session, uint64_t handle,
+				 struct mbuf_msg *msg, struct mbuf_cap *caps,
+				 unsigned int *nr, uint32_t flags,
+				 uint64_t deadline);
+
+/**
+ * mbuf_message_create() - make a message object
+ * @session: a session
+ * @args: see struct mbuf_message_create; @args->sent.fd and @args->arrived.fd
+ *	are -1 if nothing is to be told. @args->handle and @args->id are set
+ *
+ * Return: 0, or -errno: -EINVAL, -EBADF, -ENOTTY (a target that is neither an
+ * eventfd nor an endpoint).
+ */
+MBUF_EXPORT int mbuf_message_create(int session,
+				    struct mbuf_message_create *args);
+
+/**
+ * mbuf_message_load() - load a message object
+ * @session: a session
+ * @message: its handle
+ * @buf: the payload
+ * @len: bytes of it
+ * @caps: what it carries, as for mbuf_send_caps()
+ * @nr: how many
+ *
+ * Return: 0, or -errno: -EBUSY (it stands in line), -EMSGSIZE (more than it was
+ * made for), and those of mbuf_send_caps() about capabilities.
+ */
+MBUF_EXPORT int mbuf_message_load(int session, uint64_t message,
+				  const void *buf, size_t len,
+				  const struct mbuf_cap *caps, unsigned int nr);
+
+/**
+ * mbuf_message_load_args() - mbuf_message_load(), with all that there is to say
+ * @session: a session
+ * @args: see struct mbuf_message_load
+ *
+ * Return: as mbuf_message_load().
+ */
+MBUF_EXPORT int mbuf_message_load_args(int session,
+				       struct mbuf_message_load *args);
+
+/**
+ * mbuf_message_enqueue() - send what is loaded, now or when there is room
+ * @session: a session
+ * @message: the message object
+ * @fd: a send right
+ *
+ * Never sleeps, and allocates nothing.
+ *
+ * Return: 0 if the message has entered the queue, 1 if it stands in line, or
+ * -errno, and it stays loaded: -EBUSY (it is in line already), -ENODATA (it is
+ * not loaded), -EPIPE, -EMSGSIZE, -EPERM, -EINVAL, -ENOBUFS, -ELOOP.
+ */
+MBUF_EXPORT int mbuf_message_enqueue(int session, uint64_t message, int fd);
+
+/**
+ * mbuf_message_enqueue_handle() - mbuf_message_enqueue() by handle
+ * @session: a session
+ * @message: the message object
+ * @handle: a send right, or a reply right, which is gone then
+ *
+ * Return: as mbuf_message_enqueue(), and -ENOTTY.
+ */
+MBUF_EXPORT int mbuf_message_enqueue_handle(int session, uint64_t message,
+					    uint64_t handle);
+
+/**
+ * mbuf_message_cancel() - take a message object out of line
+ * @session: a session
+ * @message: the message object, which stays loaded
+ *
+ * Return: 0, or -errno: -EALREADY (it does not stand in line: the message has
+ * entered, or never was enqueued).
+ */
+MBUF_EXPORT int mbuf_message_cancel(int session, uint64_t message);
+
+/**
+ * mbuf_message_info() - the state of a message object
+ * @session: a session
+ * @message: the message object
+ * @out: filled in
+ *
+ * Return: 0, or -errno.
+ */
+MBUF_EXPORT int mbuf_message_info(int session, uint64_t message,
+				  struct mbuf_message_info *out);
+
+/**
+ * mbuf_message_grant() - make a right to send to a message object's inbox
+ * @session: a session
+ * @message: the message object
+ * @table: where the handle will be
+ * @flags: MBUF_GRANT_ONCE, or 0
+ * @handle: the handle
+ *
+ * Return: 0, or -errno: -ENOTTY (it has no inbox), -ENFILE.
+ */
+MBUF_EXPORT int mbuf_message_grant(int session, uint64_t message,
+				   uint64_t table, uint32_t flags,
+				   uint64_t *handle);
+
+/**
+ * mbuf_key_create() - make a key
+ * @session: a session
+ * @table: where its handle will be
+ * @handle: its handle, with the rights to seal and to unseal
+ *
+ * Return: 0, or -errno.
+ */
+MBUF_EXPORT int mbuf_key_create(int session, uint64_t table, uint64_t *handle);
+
+/**
+ * mbuf_seal() - seal a message
+ * @session: a session
+ * @args: see struct mbuf_seal; @args->handle and @args->id are set
+ *
+ * Return: 0, or -errno: -EACCES (the key may not), -ENOTTY (no key), -EMSGSIZE,
+ * -EINVAL, -ELOOP (sealed too often), and those of mbuf_send_caps() about
+ * capabilities.
+ */
+MBUF_EXPORT int mbuf_seal(int session, struct mbuf_seal *args);
+
+/**
+ * mbuf_unseal() - unseal a message
+ * @session: a session
+ * @args: see struct mbuf_unseal; @args->len and @args->nr_caps are set
+ *
+ * Return: 0, or -errno: -EKEYREJECTED (another key), -EACCES (the key may not),
+ * -ENOTTY (no key, or no sealed message), -EMSGSIZE, -EMFILE, -ENFILE.
+ */
+MBUF_EXPORT int mbuf_unseal(int session, struct mbuf_unseal *args);
+
 /**
  * mbuf_strerror() - what an error means when it comes from mbuf
  * @err: an errno value, or one with its sign changed as the functions here

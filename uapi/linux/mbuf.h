@@ -23,8 +23,8 @@
  *  - A call that fails has had no effect, and writes nothing but what the
  *    error's description names.
  *  - Every struct starts with @target: 0 means the object behind the
- *    descriptor. Anything else is a handle in a table, EOPNOTSUPP on an
- *    object that has no table.
+ *    descriptor. Anything else is a handle in the table behind the descriptor
+ *    (see Capabilities), EOPNOTSUPP on an object that has no table.
  *
  * Errors that any of them can give
  * --------------------------------
@@ -51,9 +51,13 @@
 /**
  * struct mbuf_ref - names an object, wherever one struct has to name another
  * @fd:		a descriptor; ignored where @flags says that @handle counts
- * @flags:	0: @fd counts. No other value is known yet
- * @handle:	a handle in a table; must be 0 while @flags is 0
+ * @flags:	0: @fd counts. %MBUF_REF_HANDLE, only where the call says that
+ *		it takes handles: @handle counts
+ * @handle:	a handle in the table that the call is about; must be 0 while
+ *		@flags is 0
  */
+#define MBUF_REF_HANDLE		0x1
+
 struct mbuf_ref {
 	__s32 fd;
 	__u32 flags;
@@ -113,6 +117,9 @@ struct mbuf_usage {
 #define MBUF_FEATURE_LISTENER	0x4ULL	/* listeners */
 #define MBUF_FEATURE_THREAD	0x8ULL	/* MBUF_END_THREAD */
 #define MBUF_FEATURE_REGION	0x10ULL	/* regions */
+#define MBUF_FEATURE_CAPS	0x100ULL /* MBUF_QUEUE_CAPS, tables, handles */
+#define MBUF_FEATURE_MESSAGE	0x200ULL /* message objects */
+#define MBUF_FEATURE_SEAL	0x400ULL /* keys and sealed messages */
 
 /**
  * struct mbuf_query - argument of MBUF_IOC_QUERY
@@ -135,6 +142,10 @@ struct mbuf_usage {
  * @wait_any_max: out: the most endpoints that one WAIT_ANY can name
  * @backlog_max: out: the most connections that one accept queue can keep
  * @acl_max:	out: the most users that a listener's list can have
+ * @handles:	out: handles in the tables of the user who opened the session
+ * @caps:	out: capabilities that the *caller* has in flight
+ * @caps_max:	out: the most capabilities that one message can carry
+ * @path_max:	out: the most indices that a path can have
  *
  * On a session. Errors: only the common ones.
  */
@@ -154,6 +165,10 @@ struct mbuf_query {
 	__u32 wait_any_max;
 	__u32 backlog_max;
 	__u32 acl_max;
+	struct mbuf_usage handles;
+	struct mbuf_usage caps;
+	__u32 caps_max;
+	__u32 path_max;
 };
 
 /*
@@ -216,6 +231,17 @@ struct mbuf_query {
 #define MBUF_QUEUE_EMPTY	0x08
 /* Both descriptors start out with O_NONBLOCK. */
 #define MBUF_QUEUE_NONBLOCK	0x10
+/*
+ * Messages can carry capabilities: see MBUF_IOC_SEND_CAPS. Not together with
+ * %MBUF_QUEUE_OVERWRITE, which would make a sender close what others sent.
+ */
+#define MBUF_QUEUE_CAPS		0x20
+/*
+ * The receive right becomes a handle in the session's root table instead of a
+ * descriptor. It owns the queue and can be moved into tables and messages,
+ * which that of a descriptor cannot.
+ */
+#define MBUF_QUEUE_HANDLE	0x40
 
 /**
  * struct mbuf_queue_create - argument of MBUF_IOC_QUEUE_CREATE
@@ -223,23 +249,27 @@ struct mbuf_query {
  * @slots:	how many messages it holds, from 1 to mbuf_query.slots_max
  * @max_msg:	the largest message in bytes, from 1 to mbuf_query.msg_max
  * @flags:	MBUF_QUEUE_*
- * @resv:	must be 0
- * @recv:	in: flags and handle must be 0; out: fd is the receive right
+ * @max_caps:	the most capabilities that a message carries, from 1 to
+ *		mbuf_query.caps_max with %MBUF_QUEUE_CAPS; otherwise 0
+ * @recv:	in: flags and handle must be 0; out: fd is the receive right, or
+ *		with %MBUF_QUEUE_HANDLE handle is, flags is %MBUF_REF_HANDLE,
+ *		and fd is -1
  * @send:	in: flags and handle must be 0; out: fd is the send right
  * @id:		out: the queue's identity, never used again for another object
  *
  * On a session. Both descriptors are created with O_CLOEXEC. All memory that
  * small messages need is allocated and charged to the session's user here.
  *
- * Errors: EINVAL: @slots, @max_msg or @flags. EDQUOT: over the user's limit of
- * objects or memory. EMFILE, ENFILE: no descriptor is free. ENOMEM.
+ * Errors: EINVAL: @slots, @max_msg, @max_caps or @flags. EDQUOT: over the
+ * user's limit of objects, memory or handles. EMFILE, ENFILE: no descriptor is
+ * free. ENOMEM.
  */
 struct mbuf_queue_create {
 	__u64 target;
 	__u32 slots;
 	__u32 max_msg;
 	__u32 flags;
-	__u32 resv;
+	__u32 max_caps;
 	struct mbuf_ref recv;
 	struct mbuf_ref send;
 	__u64 id;
@@ -264,7 +294,7 @@ struct mbuf_queue_create {
  * @send_waiters:	out: senders asleep, each with its message
  * @recv_waiters:	out: receivers asleep
  * @next_len:		out: bytes of the message that is next, 0 if none
- * @resv:		out: 0
+ * @next_caps:		out: capabilities that it carries
  * @sent:		out: messages that ever entered; the sequence number of
  *			the last one
  * @received:		out: messages that receivers took
@@ -290,7 +320,7 @@ struct mbuf_queue_info {
 	__u32 send_waiters;
 	__u32 recv_waiters;
 	__u32 next_len;
-	__u32 resv;
+	__u32 next_caps;
 	__u64 sent;
 	__u64 received;
 	__u64 dropped;
@@ -355,7 +385,8 @@ struct mbuf_msg {
  * next message is longer than the room; it stays, and msg.len says how long it
  * is. EPIPE: empty and no send right is left. EAGAIN, ETIMEDOUT, EINTR: empty,
  * as @wait says. EFAULT: the payload or the result cannot be written; the
- * message stays first in the queue.
+ * message stays first in the queue. EBADMSG: it carries capabilities, and
+ * stays: MBUF_IOC_RECV_CAPS takes it. read() and RECV_BATCH do the same.
  */
 struct mbuf_xfer {
 	__u64 target;
@@ -1313,8 +1344,628 @@ struct mbuf_region_info {
 };
 
 /*
+ * Capabilities
+ * ============
+ *
+ * A capability is a reference to an object together with rights to it. A
+ * process holds it as a descriptor or as a handle, a number in a table.
+ * Descriptors are for what is polled, mapped, or passed to other calls;
+ * handles are for the many: they take no entry among the open files.
+ *
+ * Every session has a root table, which goes with the session. Tables can be
+ * put into tables. A handle is an index, from 1 on, that the caller chooses or
+ * leaves to the kernel; or it is a path, %MBUF_HANDLE_PATH | address of a
+ * struct mbuf_path: a row of indices of which all but the last name tables.
+ * Wherever a call on a session takes a handle it takes a path. Where @target is
+ * a table, 0 is the root table.
+ *
+ * COPY derives one handle from another, with the same rights or fewer. REVOKE
+ * ends all that was derived from a handle, also what others hold and what is in
+ * flight, and what was derived from that; the handle itself stays. A revoked
+ * handle keeps its place until it is deleted, and is EKEYREVOKED. A call that
+ * is under way with it is not disturbed, and a descriptor that was made from
+ * it cannot be taken back.
+ *
+ * Some capabilities own what they refer to: it goes when they go. They have one
+ * holder at a time, and can be moved but not copied:
+ *
+ *	%MBUF_CAP_RECEIVER	a queue's receive right, made with
+ *				%MBUF_QUEUE_HANDLE. Moved into tables and
+ *				messages
+ *	%MBUF_CAP_TABLE		a table. Moved into tables
+ *	%MBUF_CAP_MESSAGE	a message object. Moved into tables
+ *	%MBUF_CAP_REPLY		a right to send one message
+ *
+ * So objects that own each other cannot form a ring, and nothing has to be
+ * collected: what would make one is ELOOP, as is owning at more than 16
+ * removes.
+ *
+ * Messages carry capabilities in queues made with %MBUF_QUEUE_CAPS. Not all
+ * descriptors may be carried, or be made handles: not what could own itself by
+ * way of the message. EOPNOTSUPP: a session; a queue's receive right (move a
+ * handle instead); sockets of AF_UNIX; io_uring; and character devices other
+ * than memory (null, zero, random...), terminals, input, sound, video and
+ * graphics. An endpoint that belongs to a thread: EPERM.
+ *
+ * What is in a message is charged to its sender until it is received, or has
+ * been closed: mbuf_query.caps. Descriptors that were never received are closed
+ * in nobody's context: one whose closing takes long delays only others of the
+ * same sender.
+ */
+
+/* In a handle: the rest is the address of a struct mbuf_path. */
+#define MBUF_HANDLE_PATH	0x8000000000000000ULL
+/* The highest index of a table. */
+#define MBUF_INDEX_MAX		0xffffffU
+
+/**
+ * struct mbuf_path - names an object in nested tables
+ * @nr:		how many indices, from 1 to mbuf_query.path_max
+ * @resv:	must be 0
+ * @index:	the indices, the first in the root table
+ */
+struct mbuf_path {
+	__u32 nr;
+	__u32 resv;
+	__u64 index[];
+};
+
+/**
+ * enum mbuf_cap_type - what a capability is
+ * @MBUF_CAP_NONE:	nothing (any more): it has been revoked
+ * @MBUF_CAP_FILE:	what a descriptor is, too: any file, or an mbuf object
+ * @MBUF_CAP_RECEIVER:	the receive right that owns a queue
+ * @MBUF_CAP_TABLE:	a table, as its owner
+ * @MBUF_CAP_TABLE_REF:	a table that somebody else owns
+ * @MBUF_CAP_MESSAGE:	a message object
+ * @MBUF_CAP_REPLY:	a right to send one message; gone when it is used
+ * @MBUF_CAP_KEY:	a key
+ * @MBUF_CAP_SEALED:	a sealed message
+ */
+enum mbuf_cap_type {
+	MBUF_CAP_NONE = 0,
+	MBUF_CAP_FILE = 1,
+	MBUF_CAP_RECEIVER = 2,
+	MBUF_CAP_TABLE = 3,
+	MBUF_CAP_TABLE_REF = 4,
+	MBUF_CAP_MESSAGE = 5,
+	MBUF_CAP_REPLY = 6,
+	MBUF_CAP_KEY = 7,
+	MBUF_CAP_SEALED = 8,
+};
+
+/* Rights of a handle. EACCES: it lacks one that the call needs. */
+/* MBUF_RIGHT_RECV and MBUF_RIGHT_SEND: of a queue, or a message's inbox. */
+#define MBUF_RIGHT_COPY		0x0010	/* others can be derived from it */
+#define MBUF_RIGHT_PASS		0x0020	/* messages can carry it */
+#define MBUF_RIGHT_OPEN		0x0040	/* it can be made a descriptor */
+#define MBUF_RIGHT_LOOKUP	0x0100	/* table: paths lead through it */
+#define MBUF_RIGHT_MODIFY	0x0200	/* table: put in, take out */
+#define MBUF_RIGHT_SEAL		0x0400	/* key */
+#define MBUF_RIGHT_UNSEAL	0x0800	/* key */
+
+/* Flags of struct mbuf_cap. */
+/* SEND: the handle is moved; without, a copy is derived from it. */
+#define MBUF_CAP_MOVE		0x1
+
+/**
+ * struct mbuf_cap - a capability in a message
+ * @ref:	SEND: a descriptor, or with %MBUF_REF_HANDLE a handle. RECV: out:
+ *		what it has become: a descriptor (O_CLOEXEC), or with
+ *		%MBUF_REF_HANDLE a handle, and then fd is -1
+ * @rights:	SEND: the rights that a handle keeps, 0: all. Must be 0 for a
+ *		descriptor. RECV: out: its rights
+ * @type:	SEND: must be 0. RECV: out: enum mbuf_cap_type
+ * @flags:	SEND: MBUF_CAP_*. RECV: out: 0
+ * @error:	SEND: must be 0. RECV: out: 0, or a negative errno: why it has
+ *		not become anything, and was dropped: -EKEYREVOKED, or what a
+ *		security module says
+ * @id:		SEND: must be 0. RECV: out: identity of the mbuf object, 0 if it
+ *		is none
+ */
+struct mbuf_cap {
+	struct mbuf_ref ref;
+	__u32 rights;
+	__u32 type;
+	__u32 flags;
+	__s32 error;
+	__u64 id;
+};
+
+/* Flags of struct mbuf_xfer_caps for RECV_CAPS. */
+/*
+ * Only look: the message stays, and its capabilities are described but not
+ * installed (fd is -1, handle is 0).
+ */
+#define MBUF_RECV_LOOK		0x1
+/* All capabilities become handles, also those that could be descriptors. */
+#define MBUF_RECV_HANDLES	0x2
+/* Capabilities for which there is no room are dropped. */
+#define MBUF_RECV_DROP		0x4
+
+/**
+ * struct mbuf_xfer_caps - argument of MBUF_IOC_SEND_CAPS and MBUF_IOC_RECV_CAPS
+ * @target:	0, or on a session a handle
+ * @wait:	how long to wait for room, or for a message
+ * @flags:	SEND: must be 0. RECV: MBUF_RECV_*
+ * @nr_caps:	SEND: how many capabilities. RECV: in: room for how many; out: how
+ *		many there are. With EMSGSIZE, RECV sets it to what is needed
+ * @msg:	the message, as in struct mbuf_xfer
+ * @caps:	address of an array of struct mbuf_cap
+ * @stride:	bytes from one element to the next: sizeof(struct mbuf_cap) or
+ *		more, a multiple of 8, at most 256; may be 0 if @nr_caps is
+ * @resv:	must be 0
+ * @table:	the session in whose tables handles are: its descriptor; fd -1:
+ *		that on which the call is made, or none. flags and handle must
+ *		be 0. RECV puts handles into its root table
+ *
+ * SEND_CAPS, on a send right. All or nothing: if any capability cannot be sent,
+ * or the message cannot, none is, and what was to be moved has not been.
+ * The errors of SEND, and: EPERM: the queue was made without %MBUF_QUEUE_CAPS,
+ * or an endpoint belongs to a thread. EMSGSIZE: more than the queue's max_caps.
+ * EBADF: no such descriptor, or @table is needed and is no session. ENOENT: no
+ * such handle. EACCES: it may not be passed, or not be copied. EKEYREVOKED.
+ * EOPNOTSUPP: a descriptor that cannot be carried; a handle that can only be
+ * moved, or neither. EBUSY: a handle that another call is moving. ELOOP: it
+ * would own the queue that it is sent to. EDQUOT: too many in flight.
+ *
+ * RECV_CAPS, on a receive right. Descriptors and handles are installed all or
+ * none: EMFILE, ENFILE: too few descriptors are free; EDQUOT, ENOMEM: for
+ * handles; then the message stays. One that a security module keeps from the
+ * receiver, or that was revoked meanwhile, is reported in its element. The
+ * errors of RECV, and: EMSGSIZE: less room than capabilities, see @nr_caps.
+ * EBADF: it has handles, and @table is no session.
+ */
+struct mbuf_xfer_caps {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u32 flags;
+	__u32 nr_caps;
+	struct mbuf_msg msg;
+	__u64 caps;
+	__u32 stride;
+	__u32 resv;
+	struct mbuf_ref table;
+};
+
+/**
+ * struct mbuf_table_create - argument of MBUF_IOC_TABLE_CREATE
+ * @target:	the table in which the handle will be
+ * @handle:	in: the index it shall have, 0: any; out: the index
+ * @flags:	must be 0
+ * @resv:	must be 0
+ * @id:		out: the table's identity
+ *
+ * On a session, whose user is charged for it and for the handles in it. Errors:
+ * EDQUOT: objects or handles. EEXIST: @handle is taken. ENOENT, ENOTDIR,
+ * EACCES, EKEYREVOKED, ELOOP: @target.
+ */
+struct mbuf_table_create {
+	__u64 target;
+	__u64 handle;
+	__u32 flags;
+	__u32 resv;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_handle_put - argument of MBUF_IOC_HANDLE_PUT
+ * @target:	the table
+ * @ref:	a descriptor
+ * @handle:	in: the index it shall have, 0: any; out: the index
+ * @rights:	those of MBUF_RIGHT_COPY, _PASS, _OPEN, _SEND that it shall have,
+ *		0: all
+ * @resv:	must be 0
+ *
+ * On a session: makes a handle of a descriptor, which stays. Errors: EBADF.
+ * EOPNOTSUPP: of this one no handle can be made. Those of TABLE_CREATE.
+ */
+struct mbuf_handle_put {
+	__u64 target;
+	struct mbuf_ref ref;
+	__u64 handle;
+	__u32 rights;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_handle_open - argument of MBUF_IOC_HANDLE_OPEN
+ * @target:	the handle
+ * @ref:	in: flags and handle must be 0; out: fd is the descriptor
+ * @flags:	must be 0
+ * @resv:	must be 0
+ *
+ * On a session: makes a descriptor of a handle of type %MBUF_CAP_FILE, which
+ * stays, or %MBUF_CAP_RECEIVER, which is gone then: the descriptor is what owns
+ * the queue, and cannot become a handle again. Errors: ENOENT, EACCES,
+ * EKEYREVOKED, EBUSY, ENOTDIR. EOPNOTSUPP: another type. EMFILE, ENFILE; what a
+ * security module says.
+ */
+struct mbuf_handle_open {
+	__u64 target;
+	struct mbuf_ref ref;
+	__u32 flags;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_handle_copy - argument of MBUF_IOC_HANDLE_COPY and _MOVE
+ * @target:	the table to put it into
+ * @from:	the handle
+ * @handle:	in: the index it shall have, 0: any; out: the index
+ * @rights:	the rights that it shall have of those that there are, 0: all
+ * @resv:	must be 0
+ *
+ * On a session. COPY derives a handle, which REVOKE of @from ends; a copy of a
+ * %MBUF_CAP_TABLE is a %MBUF_CAP_TABLE_REF. Errors: ENOENT, EACCES,
+ * EKEYREVOKED, ENOTDIR. EOPNOTSUPP: it can only be moved.
+ *
+ * MOVE gives it another place, and what was derived from it stays so. Errors:
+ * also EBUSY: another call is moving it. ELOOP: a table into itself.
+ *
+ * Both: EEXIST, EDQUOT. EINVAL: a right that @from does not have.
+ */
+struct mbuf_handle_copy {
+	__u64 target;
+	__u64 from;
+	__u64 handle;
+	__u32 rights;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_handle - argument of MBUF_IOC_HANDLE_DELETE, HANDLE_REVOKE and
+ *	MESSAGE_CANCEL
+ * @target:	the handle
+ * @flags:	must be 0
+ * @resv:	must be 0
+ *
+ * On a session. DELETE: what was derived from it counts as derived from what it
+ * was derived from. An owner takes with it what it owns. REVOKE returns how
+ * many handles it has ended. Errors: ENOENT, ENOTDIR, EACCES (the table),
+ * EBUSY: another call is moving it.
+ */
+struct mbuf_handle {
+	__u64 target;
+	__u32 flags;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_handle_info - argument of MBUF_IOC_HANDLE_INFO
+ * @target:	the handle; 0: the root table
+ * @id:		out: identity of the mbuf object, 0 if it is none
+ * @type:	out: enum mbuf_cap_type
+ * @rights:	out: MBUF_RIGHT_*
+ * @size:	out: table: handles in it. Sealed message: its length, padded.
+ *		Otherwise 0
+ * @resv:	out: 0
+ *
+ * On a session. A revoked one is %MBUF_CAP_NONE. Errors: ENOENT, ENOTDIR,
+ * EACCES.
+ */
+struct mbuf_handle_info {
+	__u64 target;
+	__u64 id;
+	__u32 type;
+	__u32 rights;
+	__u64 size;
+	__u64 resv;
+};
+
+/**
+ * struct mbuf_handle_entry - a handle in a table, as TABLE_LIST tells
+ * @handle:	the index
+ * @id:		as in struct mbuf_handle_info
+ * @type:	likewise
+ * @rights:	likewise
+ */
+struct mbuf_handle_entry {
+	__u64 handle;
+	__u64 id;
+	__u32 type;
+	__u32 rights;
+};
+
+/**
+ * struct mbuf_table_list - argument of MBUF_IOC_TABLE_LIST
+ * @target:	the table
+ * @start:	in: the lowest index to tell; out: where to go on
+ * @entries:	address of an array of struct mbuf_handle_entry
+ * @nr:		how many, from 1 to mbuf_query.batch_max
+ * @stride:	bytes from one element to the next: sizeof(struct
+ *		mbuf_handle_entry) or more, a multiple of 8, at most 256
+ *
+ * On a session. Returns how many were told; fewer than @nr: that was all.
+ * Errors: ENOENT, ENOTDIR, EACCES, EKEYREVOKED.
+ */
+struct mbuf_table_list {
+	__u64 target;
+	__u64 start;
+	__u64 entries;
+	__u32 nr;
+	__u32 stride;
+};
+
+/*
+ * Message objects
+ * ===============
+ *
+ * A message as an object, so that a thread can leave sending it to the kernel:
+ * it is loaded with payload and capabilities, and then enqueued on a queue or
+ * on the inbox of another message object. ENQUEUE never waits and never
+ * allocates: if the destination is full, the message object itself stands in
+ * line, among senders that wait there, and the message enters when it is its
+ * turn. Then the object's activation target is told. CANCEL takes it out of the
+ * line. When the message has entered, the object can be loaded again.
+ *
+ * An inbox is a queue of one message that belongs to the message object.
+ * GRANT makes rights to send to it, for ever or for one message: the latter is
+ * what a request carries for its reply. The message object's handle is
+ * the receive right: RECV and RECV_CAPS with @target take what is in the inbox.
+ * It is EPIPE if the inbox is empty and nobody has a right to send to it.
+ *
+ * An activation target is an eventfd, to which 1 is added, or an endpoint, which
+ * signals its peer. The message object does not keep it alive.
+ *
+ * If the destination's last receive right goes while a message object is in
+ * line there, the message stays loaded, @error in MESSAGE_INFO is -EPIPE, and
+ * the target is told, too.
+ */
+
+/**
+ * struct mbuf_message_create - argument of MBUF_IOC_MESSAGE_CREATE
+ * @target:	the table in which the handle will be
+ * @handle:	in: the index it shall have, 0: any; out: the index
+ * @max_msg:	the most payload it can be loaded with, in bytes, up to
+ *		mbuf_query.msg_max
+ * @max_caps:	the most capabilities that it can be loaded with, up to
+ *		mbuf_query.caps_max
+ * @inbox_msg:	the largest message that the inbox takes, in bytes; 0: no inbox
+ * @inbox_caps:	the most capabilities that such a message carries
+ * @flags:	must be 0
+ * @resv:	must be 0
+ * @sent:	what to tell when the message has entered its destination, or
+ *		cannot any more: a descriptor; fd -1: nothing
+ * @arrived:	what to tell when a message has come to the inbox; likewise
+ * @id:		out: identity
+ *
+ * On a session. Room for @max_msg bytes is allocated and charged now. Errors:
+ * EINVAL: a size, or all of them are 0. EBADF, ENOTTY: @sent, @arrived: no
+ * descriptor, or neither an eventfd nor an endpoint. EDQUOT, EEXIST, ENOENT,
+ * ENOTDIR, EACCES.
+ */
+struct mbuf_message_create {
+	__u64 target;
+	__u64 handle;
+	__u32 max_msg;
+	__u32 max_caps;
+	__u32 inbox_msg;
+	__u32 inbox_caps;
+	__u32 flags;
+	__u32 resv;
+	struct mbuf_ref sent;
+	struct mbuf_ref arrived;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_message_load - argument of MBUF_IOC_MESSAGE_LOAD
+ * @target:	the message object
+ * @flags:	must be 0
+ * @nr_caps:	how many capabilities
+ * @msg:	buf, len and prio count; the rest must be 0
+ * @caps:	address of an array of struct mbuf_cap, as for SEND_CAPS; handles
+ *		are of this session
+ * @stride:	as in struct mbuf_xfer_caps
+ * @resv:	must be 0
+ *
+ * On a session. What was loaded before is dropped. Errors: EBUSY: it is in
+ * line. EMSGSIZE: more than it was made for. Those of SEND_CAPS that are about
+ * capabilities. EFAULT. EDQUOT.
+ */
+struct mbuf_message_load {
+	__u64 target;
+	__u32 flags;
+	__u32 nr_caps;
+	struct mbuf_msg msg;
+	__u64 caps;
+	__u32 stride;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_message_enqueue - argument of MBUF_IOC_MESSAGE_ENQUEUE
+ * @target:	the message object, which is loaded
+ * @dest:	a send right: a descriptor, or with %MBUF_REF_HANDLE a handle of
+ *		this session. A %MBUF_CAP_REPLY is gone afterwards
+ * @flags:	must be 0
+ * @resv:	must be 0
+ *
+ * On a session. Returns 0 if the message has entered (and the target is not
+ * told), or 1 if it stands in line.
+ *
+ * Errors: EBUSY: it is in line already. ENODATA: nothing is loaded. EPIPE: no
+ * receive right is left. EMSGSIZE: longer than max_msg, or more than max_caps.
+ * EPERM: it has capabilities and the queue was made without %MBUF_QUEUE_CAPS.
+ * EINVAL: a priority, or a length of 0, that the queue does not have. ENOBUFS:
+ * see %MBUF_QUEUE_OVERWRITE. ELOOP: it carries what owns @dest. EBADF, ENOENT,
+ * ENOTTY, EACCES, EKEYREVOKED: @dest. The message stays loaded.
+ */
+struct mbuf_message_enqueue {
+	__u64 target;
+	struct mbuf_ref dest;
+	__u32 flags;
+	__u32 resv;
+};
+
+/* States of a message object. */
+#define MBUF_MESSAGE_EMPTY	0	/* can be loaded */
+#define MBUF_MESSAGE_LOADED	1	/* can be enqueued, or loaded again */
+#define MBUF_MESSAGE_PARKED	2	/* stands in line */
+
+/**
+ * struct mbuf_message_info - argument of MBUF_IOC_MESSAGE_INFO
+ * @target:	the message object
+ * @id:		out: identity
+ * @state:	out: MBUF_MESSAGE_*
+ * @error:	out: 0, or why the last ENQUEUE that had returned 1 failed:
+ *		-EPIPE
+ * @max_msg:	out: as created
+ * @max_caps:	out: as created
+ * @len:	out: bytes that are loaded
+ * @nr_caps:	out: capabilities that are loaded
+ * @delivered:	out: messages that entered their destinations
+ * @dest:	out: identity of the queue in whose line it is, or 0
+ * @inbox:	out: identity of the inbox, or 0. QUEUE_INFO with @target tells
+ *		more
+ *
+ * On a session. Errors: ENOENT, ENOTDIR, EACCES; ENOTTY: it is none.
+ */
+struct mbuf_message_info {
+	__u64 target;
+	__u64 id;
+	__u32 state;
+	__s32 error;
+	__u32 max_msg;
+	__u32 max_caps;
+	__u32 len;
+	__u32 nr_caps;
+	__u64 delivered;
+	__u64 dest;
+	__u64 inbox;
+};
+
+/* Flags of struct mbuf_message_grant. */
+/* A %MBUF_CAP_REPLY: for one message, then it is gone. Without: a send right. */
+#define MBUF_GRANT_ONCE		0x1
+
+/**
+ * struct mbuf_message_grant - argument of MBUF_IOC_MESSAGE_GRANT
+ * @target:	the message object, which has an inbox
+ * @table:	the table in which the handle will be; 0: the root table
+ * @handle:	in: the index it shall have, 0: any; out: the index
+ * @flags:	MBUF_GRANT_*
+ * @resv:	must be 0
+ *
+ * On a session. Errors: ENOTTY: it has no inbox. ENOENT, ENOTDIR, EACCES,
+ * EKEYREVOKED, EEXIST, EDQUOT, ENFILE.
+ */
+struct mbuf_message_grant {
+	__u64 target;
+	__u64 table;
+	__u64 handle;
+	__u32 flags;
+	__u32 resv;
+};
+
+/*
+ * Sealed messages
+ * ===============
+ *
+ * SEAL makes of payload and capabilities an object that anybody can hold, copy,
+ * pass on in messages and drop, and that nobody can look into, change, or make,
+ * without the key. UNSEAL with the same key gives them back, as often as it is
+ * done. What a key may do depends on the rights of its handle:
+ * %MBUF_RIGHT_SEAL, %MBUF_RIGHT_UNSEAL, or both; a copy can have one of them.
+ *
+ * What can only be moved cannot be sealed. A sealed message can be sealed, up
+ * to 16 times.
+ */
+
+/**
+ * struct mbuf_key_create - argument of MBUF_IOC_KEY_CREATE
+ * @target:	the table in which the handle will be
+ * @handle:	in: the index it shall have, 0: any; out: the index
+ * @flags:	must be 0
+ * @resv:	must be 0
+ * @id:		out: identity
+ *
+ * On a session. Errors: EDQUOT, EEXIST, ENOENT, ENOTDIR, EACCES, EKEYREVOKED.
+ */
+struct mbuf_key_create {
+	__u64 target;
+	__u64 handle;
+	__u32 flags;
+	__u32 resv;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_seal - argument of MBUF_IOC_SEAL
+ * @target:	the key
+ * @table:	the table in which the sealed message will be; 0: the root table
+ * @handle:	in: the index it shall have, 0: any; out: the index
+ * @pad:	others are shown a length that is a multiple of this; 0: as it is
+ * @nr_caps:	how many capabilities
+ * @buf:	address of the payload
+ * @len:	bytes, up to mbuf_query.msg_max
+ * @flags:	must be 0
+ * @caps:	address of an array of struct mbuf_cap, as for SEND_CAPS; handles
+ *		are of this session, and are copied
+ * @stride:	as in struct mbuf_xfer_caps
+ * @resv:	must be 0
+ * @id:		out: identity
+ *
+ * On a session. Charged to the caller until the last handle of it goes. Errors:
+ * EACCES: the key may not seal. ENOTTY: it is no key. EMSGSIZE: @len or
+ * @nr_caps. EINVAL: @pad, or %MBUF_CAP_MOVE. ELOOP: sealed too often. Those of
+ * SEND_CAPS that are about capabilities. EFAULT, EDQUOT, EEXIST, ENOENT,
+ * ENOTDIR, EKEYREVOKED.
+ */
+struct mbuf_seal {
+	__u64 target;
+	__u64 table;
+	__u64 handle;
+	__u32 pad;
+	__u32 nr_caps;
+	__u64 buf;
+	__u32 len;
+	__u32 flags;
+	__u64 caps;
+	__u32 stride;
+	__u32 resv;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_unseal - argument of MBUF_IOC_UNSEAL
+ * @target:	the key
+ * @sealed:	the sealed message, which stays
+ * @flags:	0 or %MBUF_RECV_HANDLES
+ * @nr_caps:	in: room for how many capabilities; out: how many there are
+ * @buf:	address of room for the payload
+ * @len:	in: bytes of room; out: bytes of payload
+ * @resv:	must be 0
+ * @caps:	address of an array of struct mbuf_cap, filled in as by RECV_CAPS
+ * @stride:	as in struct mbuf_xfer_caps
+ * @resv2:	must be 0
+ *
+ * On a session. All capabilities are installed or none is. Errors:
+ * EKEYREJECTED: it was sealed with another key. EACCES: the key may not unseal.
+ * ENOTTY: no key, or no sealed message. EMSGSIZE: too little room; @len and
+ * @nr_caps say how much is needed. EMFILE, ENFILE, EDQUOT, ENOMEM, EFAULT,
+ * ENOENT, ENOTDIR, EKEYREVOKED (the key, the sealed message, or anything in
+ * it).
+ */
+struct mbuf_unseal {
+	__u64 target;
+	__u64 sealed;
+	__u32 flags;
+	__u32 nr_caps;
+	__u64 buf;
+	__u32 len;
+	__u32 resv;
+	__u64 caps;
+	__u32 stride;
+	__u32 resv2;
+};
+
+/*
  * Numbers are never reused. 0x00-0x0f: session; 0x10-0x1f: queue; 0x20-0x2f:
- * endpoint; 0x30-0x3f: listener and accept queue; 0x40-0x4f: region.
+ * endpoint; 0x30-0x3f: listener and accept queue; 0x40-0x4f: region; 0x50-0x5f:
+ * tables; 0x60-0x6f: message objects; 0x70-0x7f: keys. From 0x50 on they are
+ * for sessions, which take those of queues, too, with @target.
  */
 #define MBUF_IOC_QUERY		_IOWR(MBUF_IOC_TYPE, 0x00, struct mbuf_query)
 #define MBUF_IOC_QUEUE_CREATE	_IOWR(MBUF_IOC_TYPE, 0x01, \
@@ -1335,6 +1986,10 @@ struct mbuf_region_info {
 #define MBUF_IOC_RECV_BATCH	_IOWR(MBUF_IOC_TYPE, 0x13, struct mbuf_batch)
 #define MBUF_IOC_QUEUE_INFO	_IOWR(MBUF_IOC_TYPE, 0x14, \
 				      struct mbuf_queue_info)
+#define MBUF_IOC_SEND_CAPS	_IOWR(MBUF_IOC_TYPE, 0x15, \
+				      struct mbuf_xfer_caps)
+#define MBUF_IOC_RECV_CAPS	_IOWR(MBUF_IOC_TYPE, 0x16, \
+				      struct mbuf_xfer_caps)
 
 #define MBUF_IOC_EXCHANGE	_IOWR(MBUF_IOC_TYPE, 0x20, \
 				      struct mbuf_exchange)
@@ -1362,5 +2017,39 @@ struct mbuf_region_info {
 
 #define MBUF_IOC_REGION_INFO	_IOWR(MBUF_IOC_TYPE, 0x40, \
 				      struct mbuf_region_info)
+
+#define MBUF_IOC_TABLE_CREATE	_IOWR(MBUF_IOC_TYPE, 0x50, \
+				      struct mbuf_table_create)
+#define MBUF_IOC_HANDLE_PUT	_IOWR(MBUF_IOC_TYPE, 0x51, \
+				      struct mbuf_handle_put)
+#define MBUF_IOC_HANDLE_OPEN	_IOWR(MBUF_IOC_TYPE, 0x52, \
+				      struct mbuf_handle_open)
+#define MBUF_IOC_HANDLE_COPY	_IOWR(MBUF_IOC_TYPE, 0x53, \
+				      struct mbuf_handle_copy)
+#define MBUF_IOC_HANDLE_MOVE	_IOWR(MBUF_IOC_TYPE, 0x54, \
+				      struct mbuf_handle_copy)
+#define MBUF_IOC_HANDLE_DELETE	_IOWR(MBUF_IOC_TYPE, 0x55, struct mbuf_handle)
+#define MBUF_IOC_HANDLE_REVOKE	_IOWR(MBUF_IOC_TYPE, 0x56, struct mbuf_handle)
+#define MBUF_IOC_HANDLE_INFO	_IOWR(MBUF_IOC_TYPE, 0x57, \
+				      struct mbuf_handle_info)
+#define MBUF_IOC_TABLE_LIST	_IOWR(MBUF_IOC_TYPE, 0x58, \
+				      struct mbuf_table_list)
+
+#define MBUF_IOC_MESSAGE_CREATE	_IOWR(MBUF_IOC_TYPE, 0x60, \
+				      struct mbuf_message_create)
+#define MBUF_IOC_MESSAGE_LOAD	_IOWR(MBUF_IOC_TYPE, 0x61, \
+				      struct mbuf_message_load)
+#define MBUF_IOC_MESSAGE_ENQUEUE _IOWR(MBUF_IOC_TYPE, 0x62, \
+				      struct mbuf_message_enqueue)
+#define MBUF_IOC_MESSAGE_CANCEL	_IOWR(MBUF_IOC_TYPE, 0x63, struct mbuf_handle)
+#define MBUF_IOC_MESSAGE_INFO	_IOWR(MBUF_IOC_TYPE, 0x64, \
+				      struct mbuf_message_info)
+#define MBUF_IOC_MESSAGE_GRANT	_IOWR(MBUF_IOC_TYPE, 0x65, \
+				      struct mbuf_message_grant)
+
+#define MBUF_IOC_KEY_CREATE	_IOWR(MBUF_IOC_TYPE, 0x70, \
+				      struct mbuf_key_create)
+#define MBUF_IOC_SEAL		_IOWR(MBUF_IOC_TYPE, 0x71, struct mbuf_seal)
+#define MBUF_IOC_UNSEAL		_IOWR(MBUF_IOC_TYPE, 0x72, struct mbuf_unseal)
 
 #endif /* _UAPI_LINUX_MBUF_H */
