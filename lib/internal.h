@@ -75,6 +75,12 @@ static_assert(sizeof(struct mbuf_withdraw) == 16, "struct mbuf_withdraw");
 static_assert(sizeof(struct mbuf_grant) == 48, "struct mbuf_grant");
 static_assert(sizeof(struct mbuf_region_info) == 32,
 	      "struct mbuf_region_info");
+static_assert(sizeof(struct mbuf_consent) == 80, "struct mbuf_consent");
+static_assert(sizeof(struct mbuf_revoke) == 16, "struct mbuf_revoke");
+static_assert(sizeof(struct mbuf_claim) == 64, "struct mbuf_claim");
+static_assert(sizeof(struct mbuf_consent_info) == 136,
+	      "struct mbuf_consent_info");
+static_assert(sizeof(struct mbuf_provide) == 88, "struct mbuf_provide");
 
 static_assert(sizeof(struct mbuf_cap) == 40, "struct mbuf_cap");
 static_assert(sizeof(struct mbuf_xfer_caps) == 104, "struct mbuf_xfer_caps");

@@ -105,6 +105,51 @@ int mbuf_region_offer(int fd, uint64_t size, uint32_t rights,
 						      -ECONNREFUSED;
 }
 
+int mbuf_consent(int fd, struct mbuf_consent *args)
+{
+	int ret = libmbuf_ioctl(fd, MBUF_IOC_CONSENT, args);
+
+	return ret < 0 ? ret : args->consent.fd;
+}
+
+int mbuf_revoke(int fd, uint64_t id)
+{
+	struct mbuf_revoke revoke = { .id = id };
+
+	return libmbuf_ioctl(fd, MBUF_IOC_REVOKE, &revoke);
+}
+
+int mbuf_claim(int fd, uint64_t offer, struct mbuf_claim *out,
+	       uint64_t deadline)
+{
+	struct mbuf_claim claim = {
+		.wait = libmbuf_wait(deadline),
+		.id = offer,
+	};
+	int ret = libmbuf_ioctl(fd, MBUF_IOC_CLAIM, &claim);
+
+	if (ret < 0)
+		return ret;
+	if (out)
+		*out = claim;
+	return claim.region.fd;
+}
+
+int mbuf_consent_info(int fd, struct mbuf_consent_info *out)
+{
+	struct mbuf_consent_info info = { 0 };
+	int ret = libmbuf_ioctl(fd, MBUF_IOC_CONSENT_INFO, &info);
+
+	if (ret >= 0)
+		*out = info;
+	return ret;
+}
+
+int mbuf_provide(int session, struct mbuf_provide *args)
+{
+	return libmbuf_ioctl(session, MBUF_IOC_PROVIDE, args);
+}
+
 static uint64_t clamp(uint64_t value, uint64_t min, uint64_t max)
 {
 	if (value < min)

@@ -40,6 +40,10 @@ const char *mbuf_strerror(int err)
 		return "the listener's list is full, or it has too many accept queues";
 	case -EALREADY:
 		return "the offer has been taken: look at the answer";
+	case -ESTALE:
+		return "a consent was used, replaced or revoked, or its offer is over";
+	case -EXDEV:
+		return "the consents are not those of the two ends of one channel";
 	case -EDQUOT:
 		return "over the user's limit of mbuf objects, memory or bytes in flight";
 	case -EBADF:
@@ -51,7 +55,7 @@ const char *mbuf_strerror(int err)
 	case -E2BIG:
 		return "asks for something that this version of the module does not know";
 	case -EOPNOTSUPP:
-		return "there is no table of handles, or no binding to threads in this kernel";
+		return "no table of handles, or no binding to threads; or only a provider can";
 	case -EFAULT:
 		return "an address is not accessible";
 	case -ENOMEM:
@@ -67,7 +71,7 @@ const char *mbuf_strerror(int err)
 	case -ENODEV:
 		return "cannot be mapped; or there is no /dev/mbuf: modprobe mbuf";
 	case -EACCES:
-		return "no permission to open /dev/mbuf, or to connect to that listener";
+		return "no permission: to open /dev/mbuf, to connect there, or to provide";
 	case -EPERM:
 		return "not permitted: it belongs to another thread, or that takes a privilege";
 	default:

@@ -6,6 +6,7 @@
 #include "channel_priv.h"
 #include "listener.h"
 #include "offer.h"
+#include "provide.h"
 
 static struct kmem_cache *channel_cache;
 
@@ -591,6 +592,7 @@ void mbuf_end_retract(struct mbuf_end_prep *p)
  * @room: where it was attached
  * @map: the page that showed it
  * @bid: what it had offered
+ * @due: what it had not claimed
  * @withdrawn: a connection that nobody has accepted yet
  */
 struct end_remains {
@@ -598,6 +600,7 @@ struct end_remains {
 	struct mbuf_room *room;
 	struct page *map;
 	struct mbuf_bid *bid;
+	struct mbuf_bid *due;
 	bool withdrawn;
 };
 
@@ -628,6 +631,7 @@ static void end_shut(struct mbuf_channel *c, unsigned int side,
 	r->payer = end->payer;
 	end->payer = NULL;
 	end->driver = NULL;
+	r->due = mbuf_provide_drop(end);
 	r->bid = mbuf_offer_drop(end);
 	end_state_changed(c, &c->end[!side], kick);
 }
@@ -641,6 +645,7 @@ static void end_bury(struct mbuf_channel *c, unsigned int side,
 	if (r->map)
 		put_page(r->map);
 	mbuf_bid_put(r->bid);
+	mbuf_bid_put(r->due);
 	end_uncharge(r->payer, c->end[side].flags);
 	if (r->withdrawn)
 		mbuf_listener_withdraw(c);

@@ -70,6 +70,7 @@ struct mbuf_end_driver {
  * @kernel: a driver has, or had it
  * @poll: who polls
  * @source: its place in a set
+ * @due: what a provider has given it, and it has not claimed; see provide.h
  * @payer: who is charged; holds a reference. NULL when closed
  * @who: who made it; constant once it is open, kept as long as the channel
  * @id: identity; constant
@@ -90,6 +91,7 @@ struct mbuf_endpoint {
 	struct mbuf_end_driver *driver;
 	wait_queue_head_t poll;
 	struct mbuf_source source;
+	struct mbuf_bid *due;
 	struct mbuf_account *payer;
 	struct mbuf_identity who;
 	u64 id;

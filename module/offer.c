@@ -5,8 +5,8 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include "channel_priv.h"
-#include "offer.h"
+#include "offer_priv.h"
+#include "provide.h"
 #include "region.h"
 
 /* Sizes of the first version of each struct. */
@@ -17,53 +17,8 @@
 #define ANSWER_SIZE_V0		88
 #define WITHDRAW_SIZE_V0	16
 
-#define OFFER_OPTIONS	(MBUF_OFFER_SOLID | MBUF_OFFER_MEMFD)
-
-enum bid_state {
-	BID_OPEN,
-	BID_TAKING,
-	BID_TAKEN,
-	BID_COUNTERED,
-	BID_REJECTED,
-	BID_OVER,
-};
-
-/* What is offered, or would be wanted. */
-struct terms {
-	u64 min;
-	u64 wanted;
-	u64 max;
-	u32 rights;
-	u32 options;
-};
-
-/**
- * struct mbuf_bid - an offer, and what has come of it
- * @ref: references
- * @state: enum bid_state
- * @id: identity; constant
- * @terms: what is offered; constant
- * @answer: BID_COUNTERED: what would be wanted; BID_TAKEN: what was taken
- * @outcome: enum mbuf_outcome, once it is known
- * @reason: BID_COUNTERED, BID_REJECTED: as the peer says
- * @memcg: who pays for the memory; holds a reference; constant
- * @payer: who pays for this, and for the offering side's region; constant
- * @brought: the memory, if the offering side has brought it; constant
- * @memory: BID_TAKEN: the memory
- */
-struct mbuf_bid {
-	refcount_t ref;
-	enum bid_state state;
-	u64 id;
-	struct terms terms;
-	struct terms answer;
-	u32 outcome;
-	u32 reason;
-	struct mem_cgroup *memcg;
-	struct mbuf_account *payer;
-	struct file *brought;
-	struct file *memory;
-};
+#define OFFER_OPTIONS	(MBUF_OFFER_SOLID | MBUF_OFFER_MEMFD | \
+			 MBUF_OFFER_PROVIDED)
 
 static const struct mbuf_charge bid_charge = {
 	.n = { [MBUF_RES_MEMORY] = sizeof(struct mbuf_bid) },
@@ -101,22 +56,34 @@ bool mbuf_offer_turn(const struct mbuf_endpoint *end)
 	return READ_ONCE(end->turn);
 }
 
-/* Whose turn is it? After each change, under the lock. */
-static void offer_changed(struct mbuf_endpoint *end)
+/**
+ * mbuf_offer_changed() - whose turn is it?
+ * @end: the endpoint
+ *
+ * Context: under the lock, after each change.
+ */
+void mbuf_offer_changed(struct mbuf_endpoint *end)
 {
 	const struct mbuf_endpoint *peer = mbuf_end_peer(end);
 	const struct mbuf_bid *own = end->bid, *other = peer->bid;
 
 	WRITE_ONCE(end->turn,
-		   (other && other->state == BID_OPEN) ||
-		   (own && own->state >= BID_TAKEN));
+		   (other && other->state == BID_OPEN &&
+		    !other->consent[BID_TAKER]) ||
+		   (own && own->state >= BID_TAKEN) || end->due);
 }
 
-/* @end has something to do. Under the lock. */
-static void offer_tell(struct mbuf_endpoint *end, struct mbuf_kick *kick)
+/**
+ * mbuf_offer_tell() - an endpoint has something to do
+ * @end: the endpoint
+ * @kick: whom to wake later
+ *
+ * Context: under the lock.
+ */
+void mbuf_offer_tell(struct mbuf_endpoint *end, struct mbuf_kick *kick)
 {
-	offer_changed(end);
-	offer_changed(mbuf_end_peer(end));
+	mbuf_offer_changed(end);
+	mbuf_offer_changed(mbuf_end_peer(end));
 	if (mbuf_offer_turn(end))
 		mbuf_end_tell(end, EPOLLPRI, kick);
 }
@@ -129,8 +96,8 @@ static struct mbuf_bid *offer_take_away(struct mbuf_endpoint *end)
 	if (bid) {
 		bid->state = BID_OVER;
 		end->bid = NULL;
-		offer_changed(end);
-		offer_changed(mbuf_end_peer(end));
+		mbuf_offer_changed(end);
+		mbuf_offer_changed(mbuf_end_peer(end));
 	}
 	return bid;
 }
@@ -157,8 +124,15 @@ static bool terms_ok(const struct terms *t)
 	       !(t->options & ~OFFER_OPTIONS);
 }
 
-/* May anything be negotiated? Under the lock. */
-static int offer_check(struct mbuf_channel *c, struct mbuf_endpoint *end)
+/**
+ * mbuf_offer_check() - may anything be negotiated?
+ * @c: the channel
+ * @end: who asks
+ *
+ * Context: under the lock.
+ * Return: 0, or the error.
+ */
+int mbuf_offer_check(struct mbuf_channel *c, struct mbuf_endpoint *end)
 {
 	u32 status = c->status;
 
@@ -219,7 +193,7 @@ static int bid_bring(struct mbuf_bid *bid, int fd)
 /* Can @end make an offer? Under the lock. */
 static int offer_possible(struct mbuf_channel *c, struct mbuf_endpoint *end)
 {
-	int err = offer_check(c, end);
+	int err = mbuf_offer_check(c, end);
 
 	if (err)
 		return err;
@@ -252,7 +226,7 @@ static long offer_make(struct mbuf_endpoint *end, void __user *arg, size_t size)
 	if (!terms_ok(&terms) || o.memory.flags || o.memory.handle)
 		return -EINVAL;
 	if (!(o.options & MBUF_OFFER_MEMFD) ? o.memory.fd :
-	    o.options & MBUF_OFFER_SOLID)
+	    o.options & (MBUF_OFFER_SOLID | MBUF_OFFER_PROVIDED))
 		return -EINVAL;
 
 	payer = mbuf_end_payer_get(end);
@@ -285,7 +259,7 @@ static long offer_make(struct mbuf_endpoint *end, void __user *arg, size_t size)
 	if (!err) {
 		old = offer_take_away(end);
 		end->bid = bid;
-		offer_tell(mbuf_end_peer(end), &kick);
+		mbuf_offer_tell(mbuf_end_peer(end), &kick);
 		bid = NULL;
 	}
 	raw_spin_unlock_irq(&c->lock);
@@ -300,9 +274,9 @@ static long offer_withdraw(struct mbuf_endpoint *end, void __user *arg,
 			   size_t size)
 {
 	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_kick kick, claimer;
 	struct mbuf_bid *bid = NULL;
 	struct mbuf_withdraw w;
-	struct mbuf_kick kick;
 	int err;
 
 	BUILD_BUG_ON(sizeof(w) != WITHDRAW_SIZE_V0);
@@ -314,6 +288,7 @@ static long offer_withdraw(struct mbuf_endpoint *end, void __user *arg,
 		return -EOPNOTSUPP;
 
 	mbuf_kick_begin(&kick);
+	mbuf_kick_begin(&claimer);
 	raw_spin_lock_irq(&c->lock);
 	if (!end->bid || end->bid->id != w.id) {
 		err = -ENOENT;
@@ -323,8 +298,10 @@ static long offer_withdraw(struct mbuf_endpoint *end, void __user *arg,
 		bid = offer_take_away(end);
 		/* Who waits for its outcome, in another thread. */
 		mbuf_end_tell(end, EPOLLPRI, &kick);
+		mbuf_offer_tell_claimer(bid, mbuf_end_peer(end), &claimer);
 	}
 	raw_spin_unlock_irq(&c->lock);
+	mbuf_kick_end(&claimer);
 	mbuf_kick_end(&kick);
 	mbuf_bid_put(bid);
 	return err;
@@ -332,15 +309,23 @@ static long offer_withdraw(struct mbuf_endpoint *end, void __user *arg,
 
 /* Waiting for a step */
 
-/*
- * Wait until @ready says that there is something, or that there never will be.
- * Whoever tells of a step wakes pollers, so a poller is what the caller becomes.
- * @ready is called under the lock and returns -EAGAIN for not yet.
+/**
+ * mbuf_offer_wait() - wait until there is something, or there never will be
+ * @end: at which endpoint
+ * @deadline: how long
+ * @ready: called under the lock: 0, or an error; -EAGAIN for not yet
+ * @arg: for it
+ *
+ * Whoever tells of a step wakes pollers, so a poller is what the caller
+ * becomes.
+ *
+ * Context: process context, may sleep.
+ * Return: as @ready, -EAGAIN, -ETIMEDOUT, -ERESTARTSYS.
  */
-static int offer_wait(struct mbuf_endpoint *end,
-		      const struct mbuf_deadline *deadline,
-		      int (*ready)(struct mbuf_endpoint *end, void *arg),
-		      void *arg)
+int mbuf_offer_wait(struct mbuf_endpoint *end,
+		    const struct mbuf_deadline *deadline,
+		    int (*ready)(struct mbuf_endpoint *end, void *arg),
+		    void *arg)
 {
 	struct mbuf_channel *c = mbuf_end_channel(end);
 	ktime_t at = deadline->mode == MBUF_WAIT_UNTIL ? deadline->at : 0;
@@ -374,8 +359,16 @@ static int offer_wait(struct mbuf_endpoint *end,
 	return err;
 }
 
-static int offer_wait_parse(struct mbuf_deadline *deadline, struct file *file,
-			    const struct mbuf_wait *wait)
+/**
+ * mbuf_offer_wait_parse() - how long to wait at an endpoint
+ * @deadline: result
+ * @file: the endpoint's
+ * @wait: as the user says
+ *
+ * Return: 0 or -EINVAL.
+ */
+int mbuf_offer_wait_parse(struct mbuf_deadline *deadline, struct file *file,
+			  const struct mbuf_wait *wait)
 {
 	int err = mbuf_deadline_parse(deadline, wait);
 
@@ -392,7 +385,7 @@ static int offered_ready(struct mbuf_endpoint *end, void *arg)
 	struct mbuf_offered *o = arg;
 	int err;
 
-	err = offer_check(mbuf_end_channel(end), end);
+	err = mbuf_offer_check(mbuf_end_channel(end), end);
 	/* It may be accepted yet. */
 	if (err)
 		return err == -ENOTCONN && end->side == MBUF_SIDE_CONNECT ?
@@ -424,10 +417,10 @@ static long offer_look(struct file *file, void __user *arg, size_t size)
 		return -EOPNOTSUPP;
 	if (o.flags || o.resv)
 		return -EINVAL;
-	err = offer_wait_parse(&deadline, file, &o.wait);
+	err = mbuf_offer_wait_parse(&deadline, file, &o.wait);
 	if (err)
 		return err;
-	err = offer_wait(end, &deadline, offered_ready, &o);
+	err = mbuf_offer_wait(end, &deadline, offered_ready, &o);
 	return err ?: mbuf_ioctl_put(arg, size, &o, sizeof(o));
 }
 
@@ -436,7 +429,7 @@ static struct mbuf_bid *bid_find(struct mbuf_endpoint *end, u64 id, int *err)
 {
 	struct mbuf_bid *bid = mbuf_end_peer(end)->bid;
 
-	*err = offer_check(mbuf_end_channel(end), end);
+	*err = mbuf_offer_check(mbuf_end_channel(end), end);
 	if (*err)
 		return NULL;
 	if (!bid || bid->id != id || bid->state > BID_TAKING) {
@@ -468,8 +461,8 @@ static long offer_accept(struct mbuf_endpoint *end, void __user *arg,
 {
 	struct mbuf_channel *c = mbuf_end_channel(end);
 	struct mbuf_account *payer;
+	struct mbuf_kick kick, claimer;
 	struct file *memory = NULL;
-	struct mbuf_kick kick;
 	struct mbuf_bid *bid;
 	struct mbuf_take t;
 	struct mbuf_fd fd;
@@ -490,11 +483,12 @@ static long offer_accept(struct mbuf_endpoint *end, void __user *arg,
 	raw_spin_lock_irq(&c->lock);
 	bid = bid_find(end, t.id, &err);
 	if (bid)
-		err = take_check(&t, &bid->terms);
+		err = bid->terms.options & MBUF_OFFER_PROVIDED ? -EOPNOTSUPP :
+		      take_check(&t, &bid->terms);
 	if (!err) {
 		bid->state = BID_TAKING;
 		refcount_inc(&bid->ref);
-		offer_changed(end);
+		mbuf_offer_changed(end);
 	}
 	raw_spin_unlock_irq(&c->lock);
 	if (err)
@@ -532,6 +526,7 @@ static long offer_accept(struct mbuf_endpoint *end, void __user *arg,
 	}
 
 	mbuf_kick_begin(&kick);
+	mbuf_kick_begin(&claimer);
 	raw_spin_lock_irq(&c->lock);
 	if (bid->state == BID_TAKING) {
 		bid->state = BID_TAKEN;
@@ -541,13 +536,16 @@ static long offer_accept(struct mbuf_endpoint *end, void __user *arg,
 		bid->answer.max = t.size;
 		bid->answer.rights = t.rights;
 		bid->answer.options = bid->terms.options;
+		bid->rights = MBUF_REGION_RIGHTS;
 		bid->memory = memory;
 		memory = NULL;
-		offer_tell(mbuf_end_peer(end), &kick);
+		mbuf_offer_tell(mbuf_end_peer(end), &kick);
+		mbuf_offer_tell_claimer(bid, end, &claimer);
 	} else {
-		err = offer_check(c, end) ?: -ENOENT;
+		err = mbuf_offer_check(c, end) ?: -ENOENT;
 	}
 	raw_spin_unlock_irq(&c->lock);
+	mbuf_kick_end(&claimer);
 	mbuf_kick_end(&kick);
 	if (err)
 		mbuf_fd_abort(&fd);
@@ -560,7 +558,7 @@ back:
 	raw_spin_lock_irq(&c->lock);
 	if (bid->state == BID_TAKING) {
 		bid->state = BID_OPEN;
-		offer_tell(end, &kick);
+		mbuf_offer_tell(end, &kick);
 	}
 	raw_spin_unlock_irq(&c->lock);
 	mbuf_kick_end(&kick);
@@ -575,8 +573,8 @@ static long offer_decline(struct mbuf_endpoint *end, void __user *arg,
 			  size_t size, bool counter)
 {
 	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_kick kick, claimer;
 	struct mbuf_counter n;
-	struct mbuf_kick kick;
 	struct mbuf_bid *bid;
 	struct terms terms;
 	int err;
@@ -594,6 +592,7 @@ static long offer_decline(struct mbuf_endpoint *end, void __user *arg,
 		return -EINVAL;
 
 	mbuf_kick_begin(&kick);
+	mbuf_kick_begin(&claimer);
 	raw_spin_lock_irq(&c->lock);
 	bid = bid_find(end, n.id, &err);
 	if (bid) {
@@ -602,9 +601,11 @@ static long offer_decline(struct mbuf_endpoint *end, void __user *arg,
 					 MBUF_OUTCOME_REJECTED;
 		bid->answer = terms;
 		bid->reason = n.reason;
-		offer_tell(mbuf_end_peer(end), &kick);
+		mbuf_offer_tell(mbuf_end_peer(end), &kick);
+		mbuf_offer_tell_claimer(bid, end, &claimer);
 	}
 	raw_spin_unlock_irq(&c->lock);
+	mbuf_kick_end(&claimer);
 	mbuf_kick_end(&kick);
 	return err;
 }
@@ -654,11 +655,11 @@ static long offer_answer(struct file *file, void __user *arg, size_t size)
 		return -EOPNOTSUPP;
 	if (a.region.flags || a.region.handle)
 		return -EINVAL;
-	err = offer_wait_parse(&deadline, file, &a.wait);
+	err = mbuf_offer_wait_parse(&deadline, file, &a.wait);
 	if (err)
 		return err;
 	wait.id = a.id;
-	err = offer_wait(end, &deadline, answer_ready, &wait);
+	err = mbuf_offer_wait(end, &deadline, answer_ready, &wait);
 	if (err)
 		return err;
 
@@ -675,8 +676,8 @@ static long offer_answer(struct file *file, void __user *arg, size_t size)
 	a.options = bid->answer.options;
 	a.region.fd = -1;
 	if (taken) {
-		err = mbuf_region_prepare(&fd, bid->memory, solid,
-					  MBUF_REGION_RIGHTS, bid->payer);
+		err = mbuf_region_derive(&fd, bid->memory, solid, bid->rights,
+					 bid->payer);
 		if (err)
 			goto put;
 		a.region.fd = fd.fd;
@@ -735,6 +736,6 @@ long mbuf_offer_ioctl(struct file *file, unsigned int cmd, void __user *arg,
 	case _IOC_NR(MBUF_IOC_WITHDRAW):
 		return offer_withdraw(end, arg, size);
 	default:
-		return -ENOTTY;
+		return mbuf_provide_ioctl(file, cmd, arg, size);
 	}
 }

@@ -286,6 +286,53 @@ int mbuf_region_grant(struct mbuf_fd *fd, struct file *from, u32 rights,
 	return mbuf_region_prepare(fd, from, false, rights, payer);
 }
 
+/**
+ * mbuf_region_check() - can somebody else's memory be shared like this?
+ * @file: a region or a memfd that the caller has
+ * @rights: what each of two others shall get
+ * @solid: pages must not be given back
+ * @size: its size
+ *
+ * Context: process context, may sleep.
+ * Return: 0, -EPERM, or -ENOTTY if it is neither.
+ */
+int mbuf_region_check(struct file *file, const u32 rights[2], bool solid,
+		      u64 *size)
+{
+	u32 all = rights[0] | rights[1];
+
+	if (mbuf_region_is(file)) {
+		struct mbuf_region *r = file->private_data;
+
+		if (all & ~r->rights || (solid && !r->solid))
+			return -EPERM;
+		*size = i_size_read(file_inode(r->memory->file));
+		return 0;
+	}
+	return mbuf_memory_check(file, all, rights[0], size) ?:
+	       mbuf_memory_check(file, all, rights[1], size) ?:
+	       solid ? -EPERM : 0;
+}
+
+/**
+ * mbuf_region_derive() - prepare a descriptor for what somebody has given
+ * @fd: the descriptor, to be installed or aborted
+ * @from: a region, or the memory
+ * @solid: of memory: it was made so
+ * @rights: MBUF_REGION_READ, or with MBUF_REGION_WRITE
+ * @payer: who is charged, unless it is a memfd
+ *
+ * Context: process context, may sleep.
+ * Return: as mbuf_region_prepare().
+ */
+int mbuf_region_derive(struct mbuf_fd *fd, struct file *from, bool solid,
+		       u32 rights, struct mbuf_account *payer)
+{
+	return mbuf_region_is(from) ?
+	       mbuf_region_grant(fd, from, rights, payer) :
+	       mbuf_region_prepare(fd, from, solid, rights, payer);
+}
+
 static int region_release(struct inode *inode, struct file *file)
 {
 	struct mbuf_region *r = file->private_data;

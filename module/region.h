@@ -44,5 +44,9 @@ int mbuf_region_prepare(struct mbuf_fd *fd, struct file *memory, bool solid,
 bool mbuf_region_is(const struct file *file);
 int mbuf_region_grant(struct mbuf_fd *fd, struct file *from, u32 rights,
 		      struct mbuf_account *payer);
+int mbuf_region_check(struct file *file, const u32 rights[2], bool solid,
+		      u64 *size);
+int mbuf_region_derive(struct mbuf_fd *fd, struct file *from, bool solid,
+		       u32 rights, struct mbuf_account *payer);
 
 #endif /* _MBUF_REGION_H */

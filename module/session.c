@@ -15,6 +15,7 @@
 #include "message.h"
 #include "object.h"
 #include "payload.h"
+#include "provide.h"
 #include "queue.h"
 #include "quota.h"
 #include "region.h"
@@ -146,8 +147,8 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 	memset(&q, 0, sizeof(q));
 	q.features = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL |
 		     MBUF_FEATURE_LISTENER | MBUF_FEATURE_REGION |
-		     MBUF_FEATURE_CAPS | MBUF_FEATURE_MESSAGE |
-		     MBUF_FEATURE_SEAL;
+		     MBUF_FEATURE_PROVIDE | MBUF_FEATURE_CAPS |
+		     MBUF_FEATURE_MESSAGE | MBUF_FEATURE_SEAL;
 	if (mbuf_bind_supported())
 		q.features |= MBUF_FEATURE_THREAD;
 	q.slots_max = MBUF_SLOTS_MAX;
@@ -624,6 +625,8 @@ static long session_ioctl(struct file *file, unsigned int cmd,
 		return session_wait_any(file, uarg, size);
 	case _IOC_NR(MBUF_IOC_GRANT):
 		return session_grant(s, uarg, size);
+	case _IOC_NR(MBUF_IOC_PROVIDE):
+		return mbuf_provide(uarg, size);
 	default:
 		break;
 	}

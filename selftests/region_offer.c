@@ -460,9 +460,11 @@ TEST_F(region, refused_offers)
 		{ page, page, page, 0, 0 },
 		{ page, page, page, MBUF_REGION_WRITE, 0 },
 		{ page, page, page, 4 | RIGHTS_R, 0 },
-		{ page, page, page, RIGHTS_R, 4 },
+		{ page, page, page, RIGHTS_R, 8 },
 		{ page, page, page, RIGHTS_R,
 		  MBUF_OFFER_MEMFD | MBUF_OFFER_SOLID },
+		{ page, page, page, RIGHTS_R,
+		  MBUF_OFFER_MEMFD | MBUF_OFFER_PROVIDED },
 	};
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {

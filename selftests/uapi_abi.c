@@ -242,6 +242,55 @@ LAYOUT(mbuf_accept, end, 32);
 LAYOUT(mbuf_accept, peer, 72);
 
 _Static_assert(MBUF_IOC_QUERY == 0xc090d600, "QUERY");
+SIZE(mbuf_consent, 80);
+LAYOUT(mbuf_consent, offer, 8);
+LAYOUT(mbuf_consent, min, 16);
+LAYOUT(mbuf_consent, max, 24);
+LAYOUT(mbuf_consent, expires, 32);
+LAYOUT(mbuf_consent, rights, 40);
+LAYOUT(mbuf_consent, flags, 44);
+LAYOUT(mbuf_consent, uid, 48);
+LAYOUT(mbuf_consent, resv, 52);
+LAYOUT(mbuf_consent, consent, 56);
+LAYOUT(mbuf_consent, id, 72);
+
+SIZE(mbuf_revoke, 16);
+LAYOUT(mbuf_revoke, id, 8);
+
+SIZE(mbuf_claim, 64);
+LAYOUT(mbuf_claim, wait, 8);
+LAYOUT(mbuf_claim, id, 24);
+LAYOUT(mbuf_claim, size, 32);
+LAYOUT(mbuf_claim, rights, 40);
+LAYOUT(mbuf_claim, options, 44);
+LAYOUT(mbuf_claim, region, 48);
+
+SIZE(mbuf_consent_info, 136);
+LAYOUT(mbuf_consent_info, id, 8);
+LAYOUT(mbuf_consent_info, offer, 16);
+LAYOUT(mbuf_consent_info, end, 24);
+LAYOUT(mbuf_consent_info, peer, 32);
+LAYOUT(mbuf_consent_info, min, 40);
+LAYOUT(mbuf_consent_info, max, 48);
+LAYOUT(mbuf_consent_info, left, 56);
+LAYOUT(mbuf_consent_info, rights, 64);
+LAYOUT(mbuf_consent_info, flags, 68);
+LAYOUT(mbuf_consent_info, party, 72);
+LAYOUT(mbuf_consent_info, error, 76);
+LAYOUT(mbuf_consent_info, options, 80);
+LAYOUT(mbuf_consent_info, resv, 84);
+LAYOUT(mbuf_consent_info, by, 88);
+LAYOUT(mbuf_consent_info, holder, 112);
+
+SIZE(mbuf_provide, 88);
+LAYOUT(mbuf_provide, consent, 8);
+LAYOUT(mbuf_provide, memory, 40);
+LAYOUT(mbuf_provide, size, 56);
+LAYOUT(mbuf_provide, rights, 64);
+LAYOUT(mbuf_provide, flags, 72);
+LAYOUT(mbuf_provide, resv, 76);
+LAYOUT(mbuf_provide, offer, 80);
+
 _Static_assert(MBUF_IOC_QUEUE_CREATE == 0xc040d601, "QUEUE_CREATE");
 _Static_assert(MBUF_IOC_SEND == 0xc048d610, "SEND");
 _Static_assert(MBUF_IOC_RECV == 0xc048d611, "RECV");
@@ -263,6 +312,11 @@ _Static_assert(MBUF_IOC_ACCEPT_QUEUE == 0xc030d631, "ACCEPT_QUEUE");
 _Static_assert(MBUF_IOC_LISTENER_SET == 0xc020d632, "LISTENER_SET");
 _Static_assert(MBUF_IOC_LISTENER_ACL == 0xc010d633, "LISTENER_ACL");
 _Static_assert(MBUF_IOC_LISTENER_INFO == 0xc068d634, "LISTENER_INFO");
+_Static_assert(MBUF_IOC_PROVIDE == 0xc058d60a, "PROVIDE");
+_Static_assert(MBUF_IOC_CONSENT == 0xc050d62a, "CONSENT");
+_Static_assert(MBUF_IOC_REVOKE == 0xc010d62b, "REVOKE");
+_Static_assert(MBUF_IOC_CLAIM == 0xc040d62c, "CLAIM");
+_Static_assert(MBUF_IOC_CONSENT_INFO == 0xc088d62d, "CONSENT_INFO");
 
 /* Flags and the like are part of the interface, too. */
 _Static_assert(MBUF_END_NONBLOCK == 1 && MBUF_END_DETACHED == 2 &&
@@ -1003,6 +1057,7 @@ static void kinds(struct _test_data_queue *self, int fds[NR_KINDS])
 static bool elsewhere(unsigned int nr)
 {
 	return nr == _IOC_NR(MBUF_IOC_GRANT) ||
+	       nr == _IOC_NR(MBUF_IOC_PROVIDE) ||
 	       (nr >= _IOC_NR(MBUF_IOC_OFFER) &&
 		nr <= _IOC_NR(MBUF_IOC_WITHDRAW)) ||
 	       (nr >= _IOC_NR(MBUF_IOC_SEND) &&
@@ -1012,7 +1067,9 @@ static bool elsewhere(unsigned int nr)
 	       (nr >= _IOC_NR(MBUF_IOC_MESSAGE_CREATE) &&
 		nr <= _IOC_NR(MBUF_IOC_MESSAGE_GRANT)) ||
 	       (nr >= _IOC_NR(MBUF_IOC_KEY_CREATE) &&
-		nr <= _IOC_NR(MBUF_IOC_UNSEAL));
+		nr <= _IOC_NR(MBUF_IOC_UNSEAL)) ||
+	       (nr >= _IOC_NR(MBUF_IOC_CONSENT) &&
+		nr <= _IOC_NR(MBUF_IOC_CONSENT_INFO));
 }
 
 TEST_F(queue, unknown_commands)

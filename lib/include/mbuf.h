@@ -892,6 +892,72 @@ MBUF_EXPORT int mbuf_grant(int session, int region, uint32_t rights);
 MBUF_EXPORT int mbuf_region_info(int fd, struct mbuf_region_info *out);
 
 /*
+ * Providing: a third party supplies the memory for an offer, and first makes
+ * sure that the two hold the ends of one channel and that both want it. See
+ * "Providing" in <linux/mbuf.h>.
+ */
+
+/**
+ * mbuf_consent() - take memory from whoever has what this returns
+ * @fd: an endpoint
+ * @args: see struct mbuf_consent; offer has to be set. consent and id are set
+ *
+ * Return: the consent, a descriptor to pass on to the provider, or -errno:
+ * -EINVAL, -ENOENT (no such offer any more), -EBUSY (it is being taken or
+ * provided; or something has to be claimed first), -EPIPE, -ENOTCONN, -EDQUOT,
+ * -EMFILE, -ENFILE, -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_consent(int fd, struct mbuf_consent *args);
+
+/**
+ * mbuf_revoke() - take back a consent
+ * @fd: the endpoint that has given it
+ * @id: the consent's
+ *
+ * Return: 0, or -errno: -ENOENT (it does not hold any more), -EALREADY (it has
+ * been used: mbuf_answer(), or mbuf_claim(), has the region).
+ */
+MBUF_EXPORT int mbuf_revoke(int fd, uint64_t id);
+
+/**
+ * mbuf_claim() - get what was provided, on the side that has not offered
+ * @fd: an endpoint
+ * @offer: the peer's offer, to which this side has consented
+ * @out: filled in, or NULL; see struct mbuf_claim
+ * @deadline: how long to wait until it is provided
+ *
+ * The side that has offered gets it from mbuf_answer().
+ *
+ * Return: the region's descriptor, or -errno: -ENOENT (no such offer any more,
+ * or no consent), -EAGAIN, -ETIMEDOUT, -EINTR (nothing yet), -EPIPE, -EDQUOT,
+ * -EMFILE, -ENFILE, -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_claim(int fd, uint64_t offer, struct mbuf_claim *out,
+			   uint64_t deadline);
+
+/**
+ * mbuf_consent_info() - who has consented to what
+ * @fd: a consent
+ * @out: filled in; see struct mbuf_consent_info
+ *
+ * Return: 0, or -errno: the common ones only.
+ */
+MBUF_EXPORT int mbuf_consent_info(int fd, struct mbuf_consent_info *out);
+
+/**
+ * mbuf_provide() - supply the memory that two have consented to
+ * @session: a session
+ * @args: see struct mbuf_provide; size and offer are set
+ *
+ * Return: 0, or -errno: -EXDEV (not the ends of one channel), -ESTALE (a consent
+ * does not hold any more), -EPIPE (an end is closed), -ETIMEDOUT (a consent has
+ * expired), -EBUSY (somebody takes or provides it right now), -EACCES (another
+ * user shall provide), -EPERM (not such memory), -EMSGSIZE (not such a size),
+ * -EINVAL, -ENOTTY, -ENOMEM, -EINTR.
+ */
+MBUF_EXPORT int mbuf_provide(int session, struct mbuf_provide *args);
+
+/*
  * Capabilities
  * ============
  *

@@ -117,6 +117,7 @@ struct mbuf_usage {
 #define MBUF_FEATURE_LISTENER	0x4ULL	/* listeners */
 #define MBUF_FEATURE_THREAD	0x8ULL	/* MBUF_END_THREAD */
 #define MBUF_FEATURE_REGION	0x10ULL	/* regions */
+#define MBUF_FEATURE_PROVIDE	0x20ULL	/* CONSENT, PROVIDE */
 #define MBUF_FEATURE_CAPS	0x100ULL /* MBUF_QUEUE_CAPS, tables, handles */
 #define MBUF_FEATURE_MESSAGE	0x200ULL /* message objects */
 #define MBUF_FEATURE_SEAL	0x400ULL /* keys and sealed messages */
@@ -1118,6 +1119,7 @@ struct mbuf_accept {
 /* Options of an offer. */
 #define MBUF_OFFER_SOLID	0x01	/* pages cannot be given back */
 #define MBUF_OFFER_MEMFD	0x02	/* the offering side brings the memory */
+#define MBUF_OFFER_PROVIDED	0x04	/* only a provider can supply it */
 
 /**
  * struct mbuf_offer - argument of MBUF_IOC_OFFER
@@ -1199,7 +1201,8 @@ struct mbuf_offered {
  * On an endpoint: takes the peer's offer. May sleep while memory is allocated,
  * and can then be interrupted. Errors: EINVAL: @size or @rights is not within
  * the offer. ENOENT: there is no such offer, any more. EBUSY: it is being taken
- * already. EPIPE: the peer is gone. ENOMEM: not so much memory, or the memory
+ * already. EOPNOTSUPP: it is one of %MBUF_OFFER_PROVIDED. EPIPE: the peer is
+ * gone. ENOMEM: not so much memory, or the memory
  * cgroup of who offers has not; the offer stays. EINTR. EDQUOT. EMFILE, ENFILE.
  * ENOTCONN. EPERM.
  */
@@ -1341,6 +1344,235 @@ struct mbuf_region_info {
 	__u64 size;
 	__u32 rights;
 	__u32 options;
+};
+
+/*
+ * Providing
+ * =========
+ *
+ * The memory of a region can come from a third party, the *provider*. Each side
+ * makes a consent at its own end of the channel, for one offer, and passes it to
+ * the provider by whatever connects the two: SCM_RIGHTS, say. A consent cannot
+ * be made up: only the descriptor of an end leads to one. Who has one can look
+ * at it (CONSENT_INFO): which end of which channel, by whom, for what. Who has
+ * those of both sides can PROVIDE, and thereby knows that the two hold the two
+ * ends of one channel, and both want it.
+ *
+ *	offering side		other side		provider
+ *	OFFER			OFFERED
+ *	CONSENT	------------------------------------->	CONSENT_INFO
+ *				CONSENT	------------->	CONSENT_INFO
+ *							PROVIDE
+ *	ANSWER			CLAIM			both have the region
+ *
+ * A consent is good for one PROVIDE, and only as long as the offer is open, both
+ * ends are, and the same side has not given another one, revoked it (REVOKE),
+ * or set a time that is over. Closing the consent's descriptor does not revoke
+ * it: the provider has a copy. It is a bearer's: whoever has it can use it, or,
+ * with %MBUF_CONSENT_UID, whoever of that user. A consent keeps neither end
+ * open, and cannot be polled.
+ *
+ * Until it is provided, the other side can still TAKE (unless the offer is one
+ * of %MBUF_OFFER_PROVIDED), COUNTER or REJECT, and the first one WITHDRAW:
+ * consents are then worth nothing. After CONSENT it is not the other side's turn
+ * (POLLPRI), until there is something to CLAIM, or its consent is revoked.
+ *
+ * What the provider can do with the memory: what it brings, it may have kept
+ * open or mapped. It then can read it and write it, whatever rights the two got,
+ * and, unless the offer is one of %MBUF_OFFER_SOLID, give pages of it back. Its
+ * size it cannot change. So the two have to trust it. What it has the kernel
+ * allocate (%MBUF_PROVIDE_ALLOCATE) it never gets to see; %MBUF_CONSENT_FRESH
+ * insists on that. Both are told which it was: %MBUF_OFFER_MEMFD in the options
+ * that ANSWER and CLAIM report means that the provider brought it.
+ */
+
+/* Flags of a consent. */
+#define MBUF_CONSENT_UID	0x01	/* only this user may provide */
+#define MBUF_CONSENT_FRESH	0x02	/* only what the kernel allocates */
+
+/**
+ * struct mbuf_consent - argument of MBUF_IOC_CONSENT
+ * @target:	must be 0
+ * @offer:	an open offer of this end, or of its peer
+ * @min:	the smallest size, within the offer; 0: that of the offer
+ * @max:	the largest size, within the offer; 0: that of the offer
+ * @expires:	when it does not hold any more, in nanoseconds of
+ *		CLOCK_MONOTONIC as the caller sees it; 0: never
+ * @rights:	what this side has to get: %MBUF_REGION_READ, or with
+ *		%MBUF_REGION_WRITE; the peer's within the offer. 0: all
+ * @flags:	MBUF_CONSENT_*
+ * @uid:	with %MBUF_CONSENT_UID: the effective user id of who provides.
+ *		Otherwise must be 0
+ * @resv:	must be 0
+ * @consent:	in: flags and handle must be 0; out: fd is the consent, with
+ *		O_CLOEXEC
+ * @id:		out: the consent's identity, never used again for another one
+ *
+ * On an endpoint. Replaces the consent that this side has given to the offer.
+ * Errors: EINVAL: an argument, or an offer of %MBUF_OFFER_MEMFD. ENOENT: there
+ * is no such offer, any more. EBUSY: it is being taken or provided; or there is
+ * something that this side has not claimed. EPIPE: the peer is gone. ENOTCONN.
+ * EPERM. EDQUOT. EMFILE, ENFILE. ENOMEM.
+ */
+struct mbuf_consent {
+	__u64 target;
+	__u64 offer;
+	__u64 min;
+	__u64 max;
+	__u64 expires;
+	__u32 rights;
+	__u32 flags;
+	__u32 uid;
+	__u32 resv;
+	struct mbuf_ref consent;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_revoke - argument of MBUF_IOC_REVOKE
+ * @target:	must be 0
+ * @id:		the consent
+ *
+ * On the endpoint that has given it. Also while somebody is about to provide:
+ * after success nobody will, by this consent. Errors: ENOENT: no such consent
+ * holds, any more. EALREADY: it has been used: ANSWER, or CLAIM, has the region.
+ * EPERM.
+ */
+struct mbuf_revoke {
+	__u64 target;
+	__u64 id;
+};
+
+/**
+ * struct mbuf_claim - argument of MBUF_IOC_CLAIM
+ * @target:	must be 0
+ * @wait:	how long to wait until it is provided
+ * @id:		the offer
+ * @size:	out: bytes
+ * @rights:	out: what this side got
+ * @options:	out: as offered, with %MBUF_OFFER_PROVIDED, and with
+ *		%MBUF_OFFER_MEMFD if the provider has brought the memory
+ * @region:	in: flags and handle must be 0; out: fd is the region, with
+ *		O_CLOEXEC
+ *
+ * On the endpoint to which it was offered. Once claimed it is over. Errors:
+ * ENOENT: there is no such offer, any more; or this side has given no consent.
+ * EAGAIN, ETIMEDOUT, EINTR: nothing, as @wait says. EPIPE: the peer went, and
+ * nothing was provided. EMFILE, ENFILE, EDQUOT, ENOMEM, EFAULT: it is kept.
+ * EPERM.
+ */
+struct mbuf_claim {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u64 id;
+	__u64 size;
+	__u32 rights;
+	__u32 options;
+	struct mbuf_ref region;
+};
+
+/**
+ * enum mbuf_party - what an end is in a negotiation
+ * @MBUF_PARTY_MAKER:	it has made the offer
+ * @MBUF_PARTY_TAKER:	the offer was made to it
+ */
+enum mbuf_party {
+	MBUF_PARTY_MAKER = 1,
+	MBUF_PARTY_TAKER = 2,
+};
+
+/**
+ * struct mbuf_consent_info - argument of MBUF_IOC_CONSENT_INFO
+ * @target:	must be 0
+ * @id:		out: the consent's identity
+ * @offer:	out: that of the offer, the same in the other side's consent
+ * @end:	out: that of the end, as CHANNEL_INFO has it; @peer in the other
+ *		side's consent
+ * @peer:	out: that of the channel's other end
+ * @min:	out: sizes that it consents to
+ * @max:	out
+ * @left:	out: nanoseconds until it expires; 0 if it does not, 1 if it has
+ * @rights:	out: what the side has to get
+ * @flags:	out: MBUF_CONSENT_*
+ * @party:	out: enum mbuf_party
+ * @error:	out: 0 if it holds, for the caller; otherwise the error that
+ *		PROVIDE would report because of it: EPIPE, ESTALE, ETIMEDOUT,
+ *		EBUSY, EACCES
+ * @options:	out: MBUF_OFFER_* of the offer; 0 if that is over
+ * @resv:	out: 0
+ * @by:		out: who has given the consent
+ * @holder:	out: who got the end when the channel was made; the end may
+ *		have been passed on
+ *
+ * On a consent. Errors: only the common ones.
+ */
+struct mbuf_consent_info {
+	__u64 target;
+	__u64 id;
+	__u64 offer;
+	__u64 end;
+	__u64 peer;
+	__u64 min;
+	__u64 max;
+	__u64 left;
+	__u32 rights;
+	__u32 flags;
+	__u32 party;
+	__u32 error;
+	__u32 options;
+	__u32 resv;
+	struct mbuf_peer by;
+	struct mbuf_peer holder;
+};
+
+/* Flags of PROVIDE. */
+#define MBUF_PROVIDE_ALLOCATE	0x01	/* the kernel allocates the memory */
+#define MBUF_PROVIDE_CHECK	0x02	/* only see whether it could be done */
+
+/**
+ * struct mbuf_provide - argument of MBUF_IOC_PROVIDE
+ * @target:	must be 0
+ * @consent:	the consents of both sides, in any order
+ * @memory:	without flags: a memfd, sealed against any change of its size
+ *		(F_SEAL_SHRINK, F_SEAL_GROW; and F_SEAL_SEAL if it is to be
+ *		written), or a region, that has all rights that the two get.
+ *		For an offer of %MBUF_OFFER_SOLID: a region that is one, too.
+ *		Otherwise must be zero
+ * @size:	in: with %MBUF_PROVIDE_ALLOCATE a size that both take, or 0 for
+ *		the one nearest to what was wanted; without flags 0, or the
+ *		memory's; with %MBUF_PROVIDE_CHECK 0. out: the size; with
+ *		%MBUF_PROVIDE_CHECK the one nearest to what was wanted
+ * @rights:	what the side gets whose consent has the same index, not less
+ *		than it has to, and the peer not more than was offered; 0: what
+ *		it has to
+ * @flags:	MBUF_PROVIDE_*, one of them at most
+ * @resv:	must be 0
+ * @offer:	out: the offer
+ *
+ * On a session. Does not wait, but with %MBUF_PROVIDE_ALLOCATE it may sleep
+ * while memory is allocated, and can then be interrupted. That memory is
+ * charged to the memory cgroup of the caller. A process that has called this
+ * with success need do nothing else: it may end.
+ *
+ * Errors: ENOTTY: a consent is none; @memory is neither memfd nor region.
+ * EXDEV: the consents are not of the two ends of one channel. ESTALE: they
+ * are not of one offer; or one of them has been used, replaced or revoked, or
+ * the offer is over. EPIPE: an end is closed. ETIMEDOUT: one has expired.
+ * EBUSY: the offer is being taken or provided. EACCES: only another user may
+ * provide. EPERM: @memory is not as described; or a side insists on what the
+ * kernel allocates. EMSGSIZE: @size, or that of @memory, is not what both take;
+ * or they take none in common. EINVAL: @rights; other arguments. EBADF: no
+ * descriptor. ENOMEM: the offer stays open, and consents hold. EINTR.
+ */
+struct mbuf_provide {
+	__u64 target;
+	struct mbuf_ref consent[2];
+	struct mbuf_ref memory;
+	__u64 size;
+	__u32 rights[2];
+	__u32 flags;
+	__u32 resv;
+	__u64 offer;
 };
 
 /*
@@ -1963,9 +2195,10 @@ struct mbuf_unseal {
 
 /*
  * Numbers are never reused. 0x00-0x0f: session; 0x10-0x1f: queue; 0x20-0x2f:
- * endpoint; 0x30-0x3f: listener and accept queue; 0x40-0x4f: region; 0x50-0x5f:
- * tables; 0x60-0x6f: message objects; 0x70-0x7f: keys. From 0x50 on they are
- * for sessions, which take those of queues, too, with @target.
+ * endpoint (0x2d: a consent of one); 0x30-0x3f: listener and accept queue;
+ * 0x40-0x4f: region; 0x50-0x5f: tables; 0x60-0x6f: message objects; 0x70-0x7f:
+ * keys. From 0x50 on they are for sessions, which take those of queues, too,
+ * with @target.
  */
 #define MBUF_IOC_QUERY		_IOWR(MBUF_IOC_TYPE, 0x00, struct mbuf_query)
 #define MBUF_IOC_QUEUE_CREATE	_IOWR(MBUF_IOC_TYPE, 0x01, \
@@ -1979,6 +2212,7 @@ struct mbuf_unseal {
 #define MBUF_IOC_POLL_ALL	_IOWR(MBUF_IOC_TYPE, 0x07, struct mbuf_poll_all)
 #define MBUF_IOC_WAIT_ANY	_IOWR(MBUF_IOC_TYPE, 0x08, struct mbuf_wait_any)
 #define MBUF_IOC_GRANT		_IOWR(MBUF_IOC_TYPE, 0x09, struct mbuf_grant)
+#define MBUF_IOC_PROVIDE	_IOWR(MBUF_IOC_TYPE, 0x0a, struct mbuf_provide)
 
 #define MBUF_IOC_SEND		_IOWR(MBUF_IOC_TYPE, 0x10, struct mbuf_xfer)
 #define MBUF_IOC_RECV		_IOWR(MBUF_IOC_TYPE, 0x11, struct mbuf_xfer)
@@ -2004,6 +2238,11 @@ struct mbuf_unseal {
 #define MBUF_IOC_REJECT		_IOWR(MBUF_IOC_TYPE, 0x27, struct mbuf_counter)
 #define MBUF_IOC_ANSWER		_IOWR(MBUF_IOC_TYPE, 0x28, struct mbuf_answer)
 #define MBUF_IOC_WITHDRAW	_IOWR(MBUF_IOC_TYPE, 0x29, struct mbuf_withdraw)
+#define MBUF_IOC_CONSENT	_IOWR(MBUF_IOC_TYPE, 0x2a, struct mbuf_consent)
+#define MBUF_IOC_REVOKE		_IOWR(MBUF_IOC_TYPE, 0x2b, struct mbuf_revoke)
+#define MBUF_IOC_CLAIM		_IOWR(MBUF_IOC_TYPE, 0x2c, struct mbuf_claim)
+#define MBUF_IOC_CONSENT_INFO	_IOWR(MBUF_IOC_TYPE, 0x2d, \
+				      struct mbuf_consent_info)
 
 #define MBUF_IOC_ACCEPT		_IOWR(MBUF_IOC_TYPE, 0x30, struct mbuf_accept)
 #define MBUF_IOC_ACCEPT_QUEUE	_IOWR(MBUF_IOC_TYPE, 0x31, \
