@@ -512,7 +512,8 @@ static const uint64_t rights_vals[] = {
 };
 
 static const uint64_t option_vals[] = { 0, 0, 0, MBUF_OFFER_SOLID,
-					MBUF_OFFER_MEMFD };
+					MBUF_OFFER_MEMFD,
+					MBUF_OFFER_PROVIDED };
 
 /* Offers that calls have made or seen, by a number that programs know. */
 static const uint64_t id_vals[] = { 0, 0, 0, 1, 1, 2 };
@@ -539,7 +540,7 @@ enum { O_MIN = IOCTL_NR, O_WANTED, O_MAX, O_RIGHTS, O_OPTIONS, O_MEMORY, O_AS };
 	FLAGS("rights", _struct, rights, rights_vals, .rare = (_rare),	\
 	      .max = 3),						\
 	FLAGS("options", _struct, options, option_vals, .rare = (_rare), \
-	      .max = 3)
+	      .max = 7)
 
 static const struct arg_spec offer_args[] = {
 	IOCTL_FIELDS(K_END),
@@ -770,6 +771,180 @@ static void region_info_check(struct ctx *c, const struct value *arg,
 	feature(mix(15ULL << 60 | i->rights << 4 | i->options));
 }
 
+/* Providing ---------------------------------------------------------------- */
+
+static const uint64_t consent_flags[] = {
+	0, 0, 0, MBUF_CONSENT_UID, MBUF_CONSENT_FRESH,
+};
+
+/* The identity of the last consent to an offer that calls know. */
+static uint64_t *consent_id(uint64_t n)
+{
+	return &shm->consents[n % NELEMS(shm->consents)];
+}
+
+enum { N_OFFER = IOCTL_NR, N_MIN, N_MAX, N_EXPIRES, N_RIGHTS, N_FLAGS, N_UID,
+	N_CONSENT };
+
+static const struct arg_spec consent_args[] = {
+	IOCTL_FIELDS(K_END),
+	{ .name = "offer", .type = A_NUM, VALS(id_vals) },
+	NUM("min", mbuf_consent, min, VALS(size_vals), .rare = 10),
+	NUM("max", mbuf_consent, max, VALS(size_vals), .rare = 10),
+	{ .name = "expires", .type = A_TIME, .rare = 10,
+	  FIELD(mbuf_consent, expires) },
+	FLAGS("rights", mbuf_consent, rights, rights_vals, .max = 3,
+	      .rare = 30),
+	FLAGS("flags", mbuf_consent, flags, consent_flags, .max = 3,
+	      .rare = 30),
+	NUM("uid", mbuf_consent, uid, .max = 2, .rare = 10),
+	OUT("consent", mbuf_consent, consent.fd, K_CONSENT),
+};
+
+static void consent_fill(struct ctx *c, const struct value *arg, void *st)
+{
+	id_fill(&arg[N_OFFER], &((struct mbuf_consent *)st)->offer);
+	ends_within(c, 0);
+}
+
+static void consent_check(struct ctx *c, const struct value *arg,
+			  const void *st, long ret)
+{
+	const struct mbuf_consent *n = st;
+
+	(void)c;
+	if (ret)
+		return;
+	if (!n->id)
+		complain("CONSENT: id is 0");
+	*consent_id(arg[N_OFFER].n) = n->id;
+}
+
+static const int consent_errors[] = {
+	ENOENT, EBUSY, EPIPE, ECONNREFUSED, ENOTCONN, EPERM, EDQUOT, EMFILE,
+	ENFILE, 0
+};
+
+static const struct arg_spec revoke_args[] = {
+	IOCTL_FIELDS(K_END),
+	{ .name = "id", .type = A_NUM, VALS(id_vals) },
+};
+
+static void revoke_fill(struct ctx *c, const struct value *arg, void *st)
+{
+	const struct value *id = &arg[T_ID];
+
+	((struct mbuf_revoke *)st)->id = id->n < NELEMS(shm->consents) ?
+					 *consent_id(id->n) : id->n;
+	ends_within(c, 0);
+}
+
+static const int revoke_errors[] = { ENOENT, EALREADY, EPERM, 0 };
+
+static const struct arg_spec claim_args[] = {
+	IOCTL_FIELDS(K_END),
+	WAIT_FIELDS(mbuf_claim),
+	{ .name = "id", .type = A_NUM, VALS(id_vals) },
+	OUT("region", mbuf_claim, region.fd, K_REGION),
+};
+
+static void claim_fill(struct ctx *c, const struct value *arg, void *st)
+{
+	id_fill(&arg[A_ID], &((struct mbuf_claim *)st)->id);
+	may_wait(c, arg[IOCTL_ON].n, WAIT_OFFER);
+}
+
+static void claim_check(struct ctx *c, const struct value *arg, const void *st,
+			long ret)
+{
+	const struct mbuf_claim *m = st;
+
+	(void)c;
+	(void)arg;
+	if (ret)
+		return;
+	if (!m->size || m->size % PAGE || !(m->rights & MBUF_REGION_READ) ||
+	    !(m->options & MBUF_OFFER_PROVIDED) || m->region.fd < 0)
+		complain("CLAIM: %llu bytes, rights 0x%x, options 0x%x",
+			 (unsigned long long)m->size, m->rights, m->options);
+	feature(mix(16ULL << 60 | m->rights << 4 | m->options));
+}
+
+static const int claim_errors[] = {
+	ENOENT, EAGAIN, ETIMEDOUT, EINTR, EPIPE, EMFILE, ENFILE, EDQUOT, EPERM,
+	0
+};
+
+static const struct arg_spec consent_info_args[] = { IOCTL_FIELDS(K_CONSENT) };
+
+static void consent_info_check(struct ctx *c, const struct value *arg,
+			       const void *st, long ret)
+{
+	const struct mbuf_consent_info *i = st;
+
+	(void)c;
+	(void)arg;
+	if (ret)
+		return;
+	if (!i->id || !i->offer || !i->end || !i->peer || i->end == i->peer ||
+	    i->min > i->max || i->resv ||
+	    (i->party != MBUF_PARTY_MAKER && i->party != MBUF_PARTY_TAKER))
+		complain("CONSENT_INFO: sizes %llu, %llu, party %u, error %u",
+			 (unsigned long long)i->min,
+			 (unsigned long long)i->max, i->party, i->error);
+	feature(mix(17ULL << 60 | i->error << 4 | i->party));
+}
+
+static const uint64_t provide_flags[] = {
+	0, 0, 0, MBUF_PROVIDE_ALLOCATE, MBUF_PROVIDE_ALLOCATE,
+	MBUF_PROVIDE_CHECK,
+};
+
+enum { P_CONSENT = IOCTL_NR, P_OTHER, P_MEMORY, P_SIZE, P_RIGHTS, P_OTHERS,
+	P_FLAGS };
+
+static const struct arg_spec provide_args[] = {
+	IOCTL_FIELDS(K_SESSION),
+	IN("consent", mbuf_provide, consent[0].fd, K_CONSENT),
+	IN("other", mbuf_provide, consent[1].fd, K_CONSENT),
+	/* only without flags */
+	{ .name = "memory", .type = A_FD, .kinds = K_MEMFD | K_REGION },
+	NUM("bytes", mbuf_provide, size, VALS(size_vals), .rare = 30),
+	FLAGS("rights", mbuf_provide, rights[0], rights_vals, .max = 3,
+	      .rare = 30),
+	FLAGS("others", mbuf_provide, rights[1], rights_vals, .max = 3,
+	      .rare = 30),
+	FLAGS("flags", mbuf_provide, flags, provide_flags, .max = 3),
+};
+
+static void provide_fill(struct ctx *c, const struct value *arg, void *st)
+{
+	struct mbuf_provide *p = st;
+
+	(void)c;
+	if (!p->flags)
+		p->memory.fd = slot_fd(arg[P_MEMORY].n);
+}
+
+static void provide_check(struct ctx *c, const struct value *arg,
+			  const void *st, long ret)
+{
+	const struct mbuf_provide *p = st;
+
+	(void)c;
+	(void)arg;
+	if (ret)
+		return;
+	if (!p->offer || !p->size || p->size % PAGE)
+		complain("PROVIDE: %llu bytes", (unsigned long long)p->size);
+	feature(mix(18ULL << 60 | p->flags));
+}
+
+static const int provide_errors[] = {
+	EXDEV, ESTALE, EPIPE, ETIMEDOUT, EBUSY, EACCES, EPERM, EMSGSIZE, EINTR,
+	0
+};
+
 static const uint64_t page_vals[] = { 1, 1, 1, 2, 4, 64 };
 static const uint64_t seal_vals[] = {
 	F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW,
@@ -906,6 +1081,16 @@ const struct op channel_ops[] = {
 	CALL(grant, GRANT, 6, 0, .errors = grant_errors),
 	CALL(region_info, REGION_INFO, 4, 0,
 	     .check = region_info_check, .errors = no_errors),
+	CALL(consent, CONSENT, 12, 0, .fill = consent_fill,
+	     .check = consent_check, .errors = consent_errors),
+	CALL(revoke, REVOKE, 4, 0, .fill = revoke_fill,
+	     .errors = revoke_errors),
+	CALL(claim, CLAIM, 8, OP_TIMED, .fill = claim_fill,
+	     .check = claim_check, .errors = claim_errors),
+	CALL(consent_info, CONSENT_INFO, 5, 0,
+	     .check = consent_info_check, .errors = no_errors),
+	CALL(provide, PROVIDE, 12, 0, .fill = provide_fill,
+	     .check = provide_check, .errors = provide_errors),
 	OP(memfd, 3, OP_SETUP, memfd_args),
 	OP(map, 8, 0, map_args),
 	{ .name = NULL },

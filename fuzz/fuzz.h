@@ -64,9 +64,10 @@ uint64_t now_ns(void);
 #define K_REGION	0x400
 #define K_MEMFD		0x800
 #define K_DRIVER	0x1000
+#define K_CONSENT	0x2000
 #define K_QUEUE		(K_RECV | K_SEND)
 #define K_MBUF		(K_SESSION | K_QUEUE | K_END | K_LISTENER | K_ACCEPT | \
-			 K_REGION)
+			 K_REGION | K_CONSENT)
 
 /* How a value is to be understood. */
 enum value_kind {
@@ -354,6 +355,7 @@ struct shared {
 	uint64_t pcs[PCS_MAX / 64];
 	uint32_t pc_changed;
 	uint64_t offers[4];
+	uint64_t consents[4];
 };
 
 extern struct shared *shm;

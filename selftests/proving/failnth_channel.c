@@ -149,6 +149,11 @@ union arg {
 	struct mbuf_withdraw withdraw;
 	struct mbuf_grant grant;
 	struct mbuf_region_info rinfo;
+	struct mbuf_consent consent;
+	struct mbuf_revoke revoke;
+	struct mbuf_claim claim;
+	struct mbuf_consent_info cinfo;
+	struct mbuf_provide provide;
 	uint8_t bytes[512];
 };
 
@@ -592,6 +597,172 @@ static bool check_region_info(struct scene *s, union arg *a, long ret)
 	       a->rinfo.rights == MBUF_REGION_READ;
 }
 
+/* Providing: what is made is in made[3], the consents in the first two. */
+static uint64_t consent;
+
+static int consent_to(int end)
+{
+	struct mbuf_consent c = { .offer = offer };
+
+	if (xioctl(end, MBUF_IOC_CONSENT, &c))
+		return -1;
+	consent = c.id;
+	return c.consent.fd;
+}
+
+static bool prepare_consents(struct scene *s)
+{
+	if (!prepare_offer(s))
+		return false;
+	made[0] = consent_to(s->end[0]);
+	made[1] = consent_to(s->end[1]);
+	return made[0] >= 0 && made[1] >= 0;
+}
+
+static bool prepare_consents_memfd(struct scene *s)
+{
+	int fd;
+
+	if (!prepare_memfd(s))
+		return false;
+	fd = made[0];
+	made[2] = fd;
+	return prepare_consents(s);
+}
+
+static long provide(struct scene *s, uint32_t flags)
+{
+	struct mbuf_provide p = {
+		.consent = { { .fd = made[0] }, { .fd = made[1] } },
+		.flags = flags,
+	};
+
+	return xioctl(s->session, MBUF_IOC_PROVIDE, &p);
+}
+
+static bool prepare_provided(struct scene *s)
+{
+	return prepare_consents(s) && !provide(s, MBUF_PROVIDE_ALLOCATE);
+}
+
+static bool still_consents(struct scene *s)
+{
+	return !provide(s, MBUF_PROVIDE_CHECK);
+}
+
+static void fill_consent(struct scene *s, union arg *a)
+{
+	(void)s;
+	memset(&a->consent, 0, sizeof(a->consent));
+	a->consent.offer = offer;
+}
+
+static bool check_consent(struct scene *s, union arg *a, long ret)
+{
+	struct mbuf_consent_info i = {};
+
+	(void)s;
+	made[3] = a->consent.consent.fd;
+	return !ret && !xioctl(made[3], MBUF_IOC_CONSENT_INFO, &i) &&
+	       !i.error && i.id == a->consent.id;
+}
+
+static void fill_consent_info(struct scene *s, union arg *a)
+{
+	(void)s;
+	poison(a, sizeof(a->cinfo));
+	a->cinfo.target = 0;
+}
+
+static bool check_consent_info(struct scene *s, union arg *a, long ret)
+{
+	(void)s;
+	return !ret && a->cinfo.offer == offer && !a->cinfo.error;
+}
+
+static void fill_revoke(struct scene *s, union arg *a)
+{
+	(void)s;
+	memset(&a->revoke, 0, sizeof(a->revoke));
+	a->revoke.id = consent;
+}
+
+static bool check_revoke(struct scene *s, union arg *a, long ret)
+{
+	(void)a;
+	return !ret && provide(s, MBUF_PROVIDE_CHECK) == -ESTALE;
+}
+
+static void fill_provide(struct scene *s, union arg *a)
+{
+	(void)s;
+	memset(&a->provide, 0, sizeof(a->provide));
+	a->provide.consent[0].fd = made[0];
+	a->provide.consent[1].fd = made[1];
+	a->provide.flags = row->flags & 3;
+	if (!a->provide.flags)
+		a->provide.memory.fd = made[2];
+}
+
+static void fill_claim(struct scene *s, union arg *a)
+{
+	(void)s;
+	memset(&a->claim, 0, sizeof(a->claim));
+	a->claim.wait = wait_of(MBUF_NOW);
+	a->claim.id = offer;
+}
+
+static bool check_claim(struct scene *s, union arg *a, long ret)
+{
+	(void)s;
+	made[3] = a->claim.region.fd;
+	return !ret && region_fine(made[3]);
+}
+
+static bool still_claim(struct scene *s)
+{
+	union arg again;
+
+	fill_claim(s, &again);
+	return check_claim(s, &again, xioctl(s->end[1], MBUF_IOC_CLAIM,
+					     &again));
+}
+
+static bool check_provide(struct scene *s, union arg *a, long ret)
+{
+	return !ret && a->provide.offer == offer && a->provide.size == PAGE &&
+	       (row->flags & MBUF_PROVIDE_CHECK ? still_consents(s) :
+						  still_claim(s));
+}
+
+/* As check_answer(), where made[1] is a consent. */
+static bool check_answered(struct scene *s, union arg *a, long ret)
+{
+	(void)s;
+	made[3] = a->answer.region.fd;
+	return !ret && a->answer.outcome == MBUF_OUTCOME_TAKEN &&
+	       region_fine(made[3]);
+}
+
+static bool still_answered(struct scene *s)
+{
+	union arg again;
+
+	fill_answer(s, &again);
+	return check_answered(s, &again, xioctl(s->end[0], MBUF_IOC_ANSWER,
+						&again));
+}
+
+static void tidy_provided(struct scene *s)
+{
+	union arg a;
+
+	fill_claim(s, &a);
+	if (!xioctl(s->end[1], MBUF_IOC_CLAIM, &a))
+		close(a.claim.region.fd);
+	tidy_offer(s);
+}
+
 /* Listeners */
 static void fill_listen(struct scene *s, union arg *a)
 {
@@ -946,6 +1117,46 @@ static const struct row region_rows[] = {
 	  .flags = 0x100 },
 };
 
+static const struct row provide_rows[] = {
+	{ .name = "CONSENT of who offers", .cmd = MBUF_IOC_CONSENT, .on = ON_A,
+	  .prepare = prepare_offer, .fill = fill_consent,
+	  .check = check_consent, .still = still_offer, .tidy = tidy_offer,
+	  .slab = 2, .fault = 2 },
+	{ .name = "CONSENT of the other", .cmd = MBUF_IOC_CONSENT, .on = ON_B,
+	  .prepare = prepare_consents, .fill = fill_consent,
+	  .check = check_consent, .still = still_consents,
+	  .tidy = tidy_offer, .slab = 2, .fault = 2 },
+	{ .name = "CONSENT_INFO", .cmd = MBUF_IOC_CONSENT_INFO, .on = ON_MADE1,
+	  .prepare = prepare_consents, .fill = fill_consent_info,
+	  .check = check_consent_info, .still = still_consents,
+	  .tidy = tidy_offer, .fault = 2 },
+	{ .name = "REVOKE", .cmd = MBUF_IOC_REVOKE, .on = ON_B,
+	  .prepare = prepare_consents, .fill = fill_revoke,
+	  .check = check_revoke, .still = still_consents, .tidy = tidy_offer,
+	  .fault = 1 },
+	{ .name = "PROVIDE of a memfd", .cmd = MBUF_IOC_PROVIDE,
+	  .prepare = prepare_consents_memfd, .fill = fill_provide,
+	  .check = check_provide, .still = still_consents,
+	  .tidy = tidy_provided, .fault = 2 },
+	{ .name = "PROVIDE, allocated", .cmd = MBUF_IOC_PROVIDE,
+	  .prepare = prepare_consents, .fill = fill_provide,
+	  .check = check_provide, .still = still_consents,
+	  .tidy = tidy_provided, .slab = 2, .fault = 2,
+	  .flags = MBUF_PROVIDE_ALLOCATE },
+	{ .name = "PROVIDE, looking only", .cmd = MBUF_IOC_PROVIDE,
+	  .prepare = prepare_consents, .fill = fill_provide,
+	  .check = check_provide, .still = still_consents,
+	  .tidy = tidy_provided, .fault = 2, .flags = MBUF_PROVIDE_CHECK },
+	{ .name = "CLAIM", .cmd = MBUF_IOC_CLAIM, .on = ON_B,
+	  .prepare = prepare_provided, .fill = fill_claim,
+	  .check = check_claim, .still = still_claim, .tidy = tidy_provided,
+	  .slab = 1, .fault = 2 },
+	{ .name = "ANSWER to what was provided", .cmd = MBUF_IOC_ANSWER,
+	  .on = ON_A, .prepare = prepare_provided, .fill = fill_answer,
+	  .check = check_answered, .still = still_answered,
+	  .tidy = tidy_provided, .slab = 1, .fault = 2 },
+};
+
 static const struct row listener_rows[] = {
 	{ .name = "LISTEN", .cmd = MBUF_IOC_LISTEN, .fill = fill_listen,
 	  .check = check_listen, .still = still_no_listener, .slab = 3,
@@ -1124,6 +1335,11 @@ TEST_F_TIMEOUT(failnth, set, LONG_TIMEOUT)
 TEST_F_TIMEOUT(failnth, region, LONG_TIMEOUT)
 {
 	DRIVE_ROWS(region_rows, MBUF_FEATURE_REGION);
+}
+
+TEST_F_TIMEOUT(failnth, provide, LONG_TIMEOUT)
+{
+	DRIVE_ROWS(provide_rows, MBUF_FEATURE_PROVIDE);
 }
 
 TEST_F_TIMEOUT(failnth, listener, LONG_TIMEOUT)

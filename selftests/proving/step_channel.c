@@ -440,6 +440,185 @@ TEST_F_TIMEOUT(step, region, LONG_TIMEOUT)
 }
 
 /*
+ * Providing: the one that dies has the other end, or both consents.
+ */
+static int consents[2] = { -1, -1 };
+static uint64_t consent;
+
+static int consent_to(int end, uint64_t id)
+{
+	struct mbuf_consent c = { .offer = id };
+
+	if (xioctl(end, MBUF_IOC_CONSENT, &c))
+		return -1;
+	consent = c.id;
+	return c.consent.fd;
+}
+
+static long provide(struct scene *s)
+{
+	struct mbuf_provide p = {
+		.consent = { { .fd = consents[0] }, { .fd = consents[1] } },
+		.flags = MBUF_PROVIDE_ALLOCATE,
+	};
+
+	return xioctl(s->session, MBUF_IOC_PROVIDE, &p);
+}
+
+/* -errno, or 0; what it gives is closed. */
+static long get_claim(int fd, uint64_t id)
+{
+	struct mbuf_claim m = { .wait = wait_of(MBUF_NOW), .id = id };
+	long ret = xioctl(fd, MBUF_IOC_CLAIM, &m);
+
+	if (!ret)
+		close(m.region.fd);
+	return ret;
+}
+
+static bool provide_prepare(struct scene *s, const struct job *job)
+{
+	if (!take_prepare(s, job))
+		return false;
+	consents[0] = consent_to(s->end[0], s->offer);
+	consents[1] = consent_to(s->end[1], s->offer);
+	return consents[0] >= 0 && consents[1] >= 0;
+}
+
+static bool claim_prepare(struct scene *s, const struct job *job)
+{
+	return provide_prepare(s, job) && !provide(s);
+}
+
+static void provide_end(struct scene *s)
+{
+	close_fd(&consents[0]);
+	close_fd(&consents[1]);
+	channel_end(s);
+}
+
+/* Only who has consented can wait for it. */
+static enum verdict consent_judge(struct scene *s, const struct job *job,
+				  struct seen *seen)
+{
+	long ret = get_claim(s->end[1], s->offer);
+
+	(void)job;
+	(void)seen;
+	if (ret == -ENOENT && look_offer(s->end[1]) == s->offer)
+		return NOT_MADE;
+	return ret == -EAGAIN ? MADE : WRONG;
+}
+
+static enum verdict revoke_judge(struct scene *s, const struct job *job,
+				 struct seen *seen)
+{
+	switch (consent_judge(s, job, seen)) {
+	case MADE:
+		return NOT_MADE;
+	case NOT_MADE:
+		return MADE;
+	default:
+		return WRONG;
+	}
+}
+
+/* Both get it, or neither, and then it can still be done. */
+static enum verdict provide_judge(struct scene *s, const struct job *job,
+				  struct seen *seen)
+{
+	long ret = get_claim(s->end[1], s->offer);
+	enum verdict v = MADE;
+
+	(void)job;
+	(void)seen;
+	if (ret == -EAGAIN) {
+		v = NOT_MADE;
+		ret = provide(s) ?: get_claim(s->end[1], s->offer);
+	}
+	if (ret || get_answer(s->end[0], s->offer) != MBUF_OUTCOME_TAKEN) {
+		diag("CLAIM gives %ld", ret);
+		return WRONG;
+	}
+	return v;
+}
+
+static enum verdict claim_judge(struct scene *s, const struct job *job,
+				struct seen *seen)
+{
+	long ret = get_claim(s->end[1], s->offer);
+
+	(void)job;
+	(void)seen;
+	if (get_answer(s->end[0], s->offer) != MBUF_OUTCOME_TAKEN)
+		return WRONG;
+	if (ret == -ENOENT)
+		return MADE;
+	return ret ? WRONG : NOT_MADE;
+}
+
+static const struct kind consenting = {
+	.prepare = take_prepare, .use = region_use, .judge = consent_judge,
+	.end = provide_end,
+};
+
+static const struct kind revoking = {
+	.prepare = provide_prepare, .use = region_use, .judge = revoke_judge,
+	.end = provide_end,
+};
+
+static const struct kind providing = {
+	.prepare = provide_prepare, .use = region_use, .judge = provide_judge,
+	.end = provide_end,
+};
+
+static const struct kind claiming = {
+	.prepare = claim_prepare, .use = region_use, .judge = claim_judge,
+	.end = provide_end,
+};
+
+static long do_consent(struct scene *s, const struct job *job)
+{
+	(void)job;
+	return consent_to(s->end[1], s->offer) < 0 ? -EINVAL : 0;
+}
+
+static long do_revoke(struct scene *s, const struct job *job)
+{
+	struct mbuf_revoke r = { .id = consent };
+
+	(void)job;
+	return xioctl(s->end[1], MBUF_IOC_REVOKE, &r);
+}
+
+static long do_provide(struct scene *s, const struct job *job)
+{
+	(void)job;
+	return provide(s);
+}
+
+static long do_claim(struct scene *s, const struct job *job)
+{
+	struct mbuf_claim m = { .wait = wait_of(MBUF_NOW), .id = s->offer };
+
+	(void)job;
+	return xioctl(s->end[1], MBUF_IOC_CLAIM, &m);
+}
+
+static const struct job provisions[] = {
+	{ .name = "CONSENT", .call = do_consent, .kind = &consenting },
+	{ .name = "REVOKE", .call = do_revoke, .kind = &revoking },
+	{ .name = "PROVIDE", .call = do_provide, .kind = &providing },
+	{ .name = "CLAIM", .call = do_claim, .kind = &claiming },
+};
+
+TEST_F_TIMEOUT(step, provide, LONG_TIMEOUT)
+{
+	NEED_FEATURE(MBUF_FEATURE_PROVIDE);
+	DRIVE_ALL(provisions);
+}
+
+/*
  * What others cannot see: nothing may be left of it
  */
 static long do_create(struct scene *s, const struct job *job)

@@ -23,7 +23,8 @@ static bool channel_may_fail(long ret)
 {
 	return may_fail(ret) || ret == -EBUSY || ret == -ECONNREFUSED ||
 	       ret == -EPIPE || ret == -ENOTCONN || ret == -EADDRINUSE ||
-	       ret == -ENOENT || ret == -EALREADY || ret == -EPERM;
+	       ret == -ENOENT || ret == -EALREADY || ret == -EPERM ||
+	       ret == -ESTALE;
 }
 
 #define CALL(call) ({							\
@@ -244,6 +245,50 @@ static void region_use(int fd, struct rng *r)
 		munmap(p, PAGE);
 }
 
+/* All three sides of a provision, of which others may do the same. */
+static void provide_to(int session, const int end[2], struct rng *r,
+		       uint64_t *id)
+{
+	struct mbuf_consent c[2] = {};
+	struct mbuf_revoke v = {};
+	struct mbuf_offered o = { .wait = wait_of(MBUF_NOW) };
+	struct mbuf_claim m = {
+		.wait = wait_of(mbuf_deadline(rng_below(r, 300000))),
+	};
+	struct mbuf_provide p = {
+		.flags = rng_below(r, 4) ? MBUF_PROVIDE_ALLOCATE :
+					   MBUF_PROVIDE_CHECK,
+	};
+	unsigned int i;
+
+	if (CALL(region_call(end[1], MBUF_IOC_OFFERED, &o)) &&
+	    CALL(offer_of(end[0], r, id)))
+		return;
+	if (o.id)
+		*id = o.id;
+	for (i = 0; i < 2; i++) {
+		c[i].offer = *id;
+		p.consent[i].fd = -1;
+		if (!CALL(region_call(end[i], MBUF_IOC_CONSENT, &c[i])))
+			p.consent[i].fd = c[i].consent.fd;
+	}
+	if (!rng_below(r, 8)) {
+		i = rng_below(r, 2);
+		v.id = c[i].id;
+		CALL(region_call(end[i], MBUF_IOC_REVOKE, &v));
+	}
+	if (p.consent[0].fd >= 0 && p.consent[1].fd >= 0)
+		CALL(region_call(session, MBUF_IOC_PROVIDE, &p));
+	m.id = *id;
+	if (!CALL(region_call(end[1], MBUF_IOC_CLAIM, &m))) {
+		region_use(m.region.fd, r);
+		close(m.region.fd);
+	}
+	for (i = 0; i < 2; i++)
+		if (p.consent[i].fd >= 0)
+			close(p.consent[i].fd);
+}
+
 /* Both sides of negotiations; each may die in any of them. */
 static void negotiator(struct rng r)
 {
@@ -267,10 +312,15 @@ static void negotiator(struct rng r)
 			r = rng_of(rng_next(&r), 77);
 			die_at_random(&r, life_ns);
 		}
-		switch (rng_below(&r, 8)) {
+		switch (rng_below(&r, 11)) {
 		case 0:
 		case 1:
 			CALL(offer_of(end[0], &r, &id));
+			break;
+		case 8:
+		case 9:
+		case 10:
+			provide_to(session, end, &r, &id);
 			break;
 		case 2:
 		case 3:
