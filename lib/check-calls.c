@@ -492,6 +492,67 @@ static void test_connect(void)
 	EXPECT(accept.end.ref.fd == 15 && accept.peer.uid == 1000);
 }
 
+/* ---- providing ------------------------------------------------------------ */
+
+static void answer_consent(void *arg)
+{
+	struct mbuf_consent *consent = arg;
+
+	consent->consent.fd = 16;
+	consent->id = 17;
+}
+
+static void answer_claim(void *arg)
+{
+	struct mbuf_claim *claim = arg;
+
+	claim->region.fd = 18;
+	claim->size = 4096;
+}
+
+static void answer_consent_info(void *arg)
+{
+	((struct mbuf_consent_info *)arg)->id = 17;
+}
+
+static void test_provide(void)
+{
+	struct mbuf_consent consent = { .offer = 3, .min = 4 };
+	struct mbuf_consent_info info = { .id = 1 };
+	struct mbuf_provide provide = { .size = 5 };
+	struct mbuf_claim claim = { .size = 6 };
+
+	expect(-ENOENT, NULL);
+	EXPECT(mbuf_consent(77, &consent) == -ENOENT);
+	expect(0, answer_consent);
+	EXPECT(mbuf_consent(77, &consent) == 16 && consent.id == 17);
+	EXPECT(CAME(MBUF_IOC_CONSENT));
+	EXPECT(ARG(mbuf_consent)->offer == 3 && ARG(mbuf_consent)->min == 4);
+
+	expect(-EALREADY, NULL);
+	EXPECT(mbuf_revoke(77, 17) == -EALREADY);
+	EXPECT(CAME(MBUF_IOC_REVOKE) && ARG(mbuf_revoke)->id == 17);
+
+	expect(-EAGAIN, answer_claim);
+	EXPECT(mbuf_claim(77, 3, &claim, MBUF_NOW) == -EAGAIN);
+	EXPECT(claim.size == 6);
+	expect(0, answer_claim);
+	EXPECT(mbuf_claim(77, 3, &claim, 9) == 18 && claim.size == 4096);
+	EXPECT(CAME(MBUF_IOC_CLAIM) && ARG(mbuf_claim)->id == 3);
+	EXPECT(is_wait(&ARG(mbuf_claim)->wait, MBUF_WAIT_UNTIL, 9));
+	EXPECT(mbuf_claim(77, 3, NULL, MBUF_FOREVER) == 18);
+
+	expect(-ENOTTY, answer_consent_info);
+	EXPECT(mbuf_consent_info(77, &info) == -ENOTTY && info.id == 1);
+	expect(0, answer_consent_info);
+	EXPECT(mbuf_consent_info(77, &info) == 0 && info.id == 17);
+	EXPECT(CAME(MBUF_IOC_CONSENT_INFO));
+
+	expect(-EXDEV, NULL);
+	EXPECT(mbuf_provide(77, &provide) == -EXDEV);
+	EXPECT(CAME(MBUF_IOC_PROVIDE) && ARG(mbuf_provide)->size == 5);
+}
+
 /* ---- programs that were linked with 0.1 ----------------------------------- */
 
 int query_0_1(int session, void *out);
@@ -528,6 +589,7 @@ int main(void)
 	test_sets();
 	test_listen();
 	test_connect();
+	test_provide();
 	test_old_query();
 	return failed;
 }
