@@ -128,6 +128,37 @@ static inline void mbuf_eventfd_signal(struct eventfd_ctx *ctx)
 }
 
 /**
+ * mbuf_fault_locks_vma() - does a page fault hold only the lock of its VMA?
+ * @vmf: the fault
+ */
+static inline bool mbuf_fault_locks_vma(const struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return vmf->flags & FAULT_FLAG_VMA_LOCK;
+#else
+	return false;
+#endif
+}
+
+/**
+ * mbuf_fault_unlock() - drop the lock that a page fault holds
+ * @vmf: the fault, which is then to return VM_FAULT_RETRY
+ */
+static inline void mbuf_fault_unlock(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	release_fault_lock(vmf);
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	if (mbuf_fault_locks_vma(vmf))
+		vma_end_read(vmf->vma);
+	else
+		mmap_read_unlock(vmf->vma->vm_mm);
+#else
+	mmap_read_unlock(vmf->vma->vm_mm);
+#endif
+}
+
+/**
  * mbuf_boottime_to_caller() - convert the host's boot time to a caller's
  * @ns: nanoseconds of CLOCK_BOOTTIME of the host
  *

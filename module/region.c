@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <uapi/linux/fcntl.h>
 #include "compat.h"
+#include "paged.h"
 #include "region.h"
 
 /* Size of the first version of the struct. */
@@ -131,6 +132,8 @@ static unsigned int memory_seals(struct inode *inode, bool huge)
  * Memory of huge pages can only be shared as the memfd that it is: for a
  * mapping of it the kernel looks at the file before anybody can exchange it.
  *
+ * A paged region is memory, too.
+ *
  * Context: process context, may sleep.
  * Return: 0; -ENOTTY if it is no memfd; -EPERM if it can change its size, is
  * not open for what it has to have, could lose that, or cannot give that.
@@ -141,6 +144,10 @@ int mbuf_memory_check(struct file *file, u32 has, u32 gives, u64 *size)
 	bool huge = memory_is_huge(file);
 	unsigned int seals;
 
+	if (mbuf_paged_is(file)) {
+		*size = mbuf_paged_size(file);
+		return (has | gives) & ~mbuf_paged_rights(file) ? -EPERM : 0;
+	}
 	if (!huge && !shmem_file(file))
 		return -ENOTTY;
 	if ((huge && !(gives & MBUF_REGION_WRITE)) ||
@@ -205,7 +212,7 @@ uncharge:
 /**
  * mbuf_region_prepare() - prepare a descriptor for memory
  * @fd: the descriptor, to be installed or aborted
- * @memory: the memory
+ * @memory: the memory, or a right to a paged region
  * @solid: it was made so
  * @rights: MBUF_REGION_READ, or with MBUF_REGION_WRITE
  * @payer: who is charged, unless it is a memfd
@@ -220,6 +227,8 @@ int mbuf_region_prepare(struct mbuf_fd *fd, struct file *memory, bool solid,
 	struct file *file;
 	int err;
 
+	if (mbuf_paged_is(memory))
+		return mbuf_paged_grant(fd, memory, rights, payer);
 	if (rights & MBUF_REGION_WRITE && !solid) {
 		/* A file of its own: the other side has another position. */
 		fd->fd = get_unused_fd_flags(O_CLOEXEC);
@@ -278,6 +287,8 @@ int mbuf_region_grant(struct mbuf_fd *fd, struct file *from, u32 rights,
 			return -EPERM;
 		return region_prepare(fd, r->memory, r->solid, rights, payer);
 	}
+	if (mbuf_paged_is(from))
+		return mbuf_paged_grant(fd, from, rights, payer);
 	if (rights & MBUF_REGION_WRITE)
 		return -EPERM;
 	err = mbuf_memory_check(from, rights, rights, &size);

@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "message.h"
 #include "object.h"
+#include "paged.h"
 #include "payload.h"
 #include "provide.h"
 #include "queue.h"
@@ -147,8 +148,9 @@ static long session_query(struct mbuf_session *s, void __user *arg, size_t size)
 	memset(&q, 0, sizeof(q));
 	q.features = MBUF_FEATURE_QUEUE | MBUF_FEATURE_CHANNEL |
 		     MBUF_FEATURE_LISTENER | MBUF_FEATURE_REGION |
-		     MBUF_FEATURE_PROVIDE | MBUF_FEATURE_CAPS |
-		     MBUF_FEATURE_MESSAGE | MBUF_FEATURE_SEAL;
+		     MBUF_FEATURE_PROVIDE | MBUF_FEATURE_PAGED |
+		     MBUF_FEATURE_CAPS | MBUF_FEATURE_MESSAGE |
+		     MBUF_FEATURE_SEAL;
 	if (mbuf_bind_supported())
 		q.features |= MBUF_FEATURE_THREAD;
 	q.slots_max = MBUF_SLOTS_MAX;
@@ -574,6 +576,8 @@ static long session_queue_ioctl(struct mbuf_session *s, unsigned int cmd,
 {
 	u64 target;
 
+	if (_IOC_NR(cmd) > _IOC_NR(MBUF_IOC_RECV_CAPS))
+		return -ENOTTY;
 	if (_IOC_SIZE(cmd) < sizeof(target))
 		return -EINVAL;
 	if (get_user(target, (u64 __user *)arg))
@@ -625,6 +629,8 @@ static long session_ioctl(struct file *file, unsigned int cmd,
 		return session_wait_any(file, uarg, size);
 	case _IOC_NR(MBUF_IOC_GRANT):
 		return session_grant(s, uarg, size);
+	case _IOC_NR(MBUF_IOC_PAGED_CREATE):
+		return mbuf_paged_create(s->payer, uarg, size);
 	case _IOC_NR(MBUF_IOC_PROVIDE):
 		return mbuf_provide(uarg, size);
 	default:

@@ -117,6 +117,7 @@ struct mbuf_usage {
 #define MBUF_FEATURE_LISTENER	0x4ULL	/* listeners */
 #define MBUF_FEATURE_THREAD	0x8ULL	/* MBUF_END_THREAD */
 #define MBUF_FEATURE_REGION	0x10ULL	/* regions */
+#define MBUF_FEATURE_PAGED	0x40ULL	/* paged regions */
 #define MBUF_FEATURE_PROVIDE	0x20ULL	/* CONSENT, PROVIDE */
 #define MBUF_FEATURE_CAPS	0x100ULL /* MBUF_QUEUE_CAPS, tables, handles */
 #define MBUF_FEATURE_MESSAGE	0x200ULL /* message objects */
@@ -1134,7 +1135,8 @@ struct mbuf_accept {
  *		is sealed against any change of size (F_SEAL_SHRINK,
  *		F_SEAL_GROW, F_SEAL_SEAL) and not against writing; @min, @wanted
  *		and @max must all be its size. May be of huge pages, if @rights
- *		has %MBUF_REGION_WRITE. Otherwise must be zero
+ *		has %MBUF_REGION_WRITE. Or a paged region, likewise, that can be
+ *		read and written. Otherwise must be zero
  * @id:		out: the offer's identity, never used again for another one
  *
  * On an endpoint. Does not wait. An offer that was answered, be it by COUNTER
@@ -1309,7 +1311,7 @@ struct mbuf_withdraw {
  * @from:	a region; or any memfd, not of huge pages, that can be read and is
  *		sealed with F_SEAL_SHRINK and F_SEAL_GROW
  * @rights:	%MBUF_REGION_READ; with %MBUF_REGION_WRITE only for a region of
- *		%MBUF_OFFER_SOLID, of which memfds are not made
+ *		%MBUF_OFFER_SOLID, or a paged one, of which memfds are not made
  * @flags:	must be 0
  * @region:	in: flags and handle must be 0; out: fd is a new descriptor of
  *		the same memory with these rights
@@ -1334,7 +1336,8 @@ struct mbuf_grant {
  *		this descriptor
  * @size:	out: bytes
  * @rights:	out: MBUF_REGION_* that this descriptor has
- * @options:	out: %MBUF_OFFER_SOLID if pages cannot be given back through it
+ * @options:	out: %MBUF_OFFER_SOLID if pages cannot be given back through it;
+ *		%MBUF_REGION_PAGED if it has a pager
  *
  * On a region that is not a memfd. Errors: only the common ones.
  */
@@ -1344,6 +1347,320 @@ struct mbuf_region_info {
 	__u64 size;
 	__u32 rights;
 	__u32 options;
+};
+
+/*
+ * Paged regions
+ * =============
+ *
+ * The pages of a paged region come from its pager, a program that holds the
+ * pager's descriptor, and go back to it when it wants them back. Who touches a
+ * page that is not there waits, and a message goes to the pager: FAULTS takes
+ * it. The pager answers with SUPPLY, or with REFUSE, which gives that access
+ * SIGBUS, or EFAULT if a system call made it, and no other. A later one faults
+ * anew; so may a system call, when it tries which bytes it can have. EVICT
+ * takes pages back, and the next access faults again.
+ *
+ * Clients have rights to the region, which are descriptors that can be mapped,
+ * inherited, passed on, granted with fewer rights (GRANT) and offered over a
+ * channel (OFFER with %MBUF_OFFER_MEMFD). They are no memfds: they can be
+ * mapped, and nothing else. Mappings can be shared or private; what was written
+ * to a private one is a copy, which the pager has nothing to do with.
+ *
+ * Several tasks that wait for one page share a message. Who waits can be
+ * killed, and where the access was made in user mode, signals are handled;
+ * afterwards it is made again, and the pager may be told again. Nobody else has
+ * to wait: who looks at another process's memory (ptrace(), /proc/PID/mem) gets
+ * EIO for a page that is not there; process_vm_readv() and O_DIRECT wait, as
+ * they are made for their caller.
+ *
+ * The pager may be several threads or processes with the same descriptor, or
+ * with duplicates of it. poll() gives POLLIN if there are messages, and POLLHUP
+ * once no right and no mapping is left. When the pager's last descriptor is
+ * closed, all who wait for it and all later accesses to pages that are not
+ * there get SIGBUS; those that are there stay. A pager that maps the region
+ * itself must not touch what is not there, unless it has a thread that does not.
+ *
+ * A page that is there is *dirty* if it was written to since it was supplied, or
+ * since PROTECT has said that it is clean. It is *protected* if SUPPLY or
+ * PROTECT said so; then who wants to write waits, the pager gets a message with
+ * %MBUF_FAULT_PROTECTED, and answers with PROTECT or REFUSE.
+ *
+ * What happens to a mapping:
+ *
+ *  fork()		the child has it, too
+ *  mremap()		moves it, makes it smaller; EFAULT if it would grow
+ *  mprotect()		within the rights; PROT_EXEC is EACCES
+ *  mlock()		brings the pages in, and then does not keep them
+ *  msync()		0: there is nothing to do
+ *  madvise()		MADV_DONTNEED only unmaps; MADV_POPULATE_* bring the
+ *			pages in; MADV_REMOVE and MADV_FREE fail; what is only
+ *			a hint does nothing
+ *  ftruncate(), fallocate(), read(), write() on the descriptor: fail
+ *  userfaultfd()	cannot register it: EINVAL
+ *  a core dump		does not have it
+ *  futexes		work
+ *
+ * Pages that are there cannot be swapped: that is the pager's work. They are
+ * charged, as objects' memory, to the user who made the region, and to the
+ * memory cgroup of who calls SUPPLY.
+ */
+
+/* What struct mbuf_region_info says besides MBUF_OFFER_*. */
+#define MBUF_REGION_PAGED	0x04
+
+/**
+ * struct mbuf_paged_create - argument of MBUF_IOC_PAGED_CREATE
+ * @target:	must be 0
+ * @size:	bytes, a multiple of the page size, not 0
+ * @flags:	must be 0
+ * @resv:	must be 0
+ * @pager:	in: flags and handle must be 0; out: fd is the pager's
+ *		descriptor, with O_CLOEXEC
+ * @region:	likewise; out: fd is a right to read and write it
+ * @id:		out: the region's identity
+ *
+ * On a session, whose user is charged. Errors: EINVAL. EDQUOT. EMFILE, ENFILE.
+ * ENOMEM.
+ */
+struct mbuf_paged_create {
+	__u64 target;
+	__u64 size;
+	__u32 flags;
+	__u32 resv;
+	struct mbuf_ref pager;
+	struct mbuf_ref region;
+	__u64 id;
+};
+
+/* Bits of struct mbuf_fault.access. */
+#define MBUF_FAULT_READ		0x01	/* to read, or to execute */
+#define MBUF_FAULT_WRITE	0x02	/* to write */
+#define MBUF_FAULT_PROTECTED	0x04	/* the page is there, but protected */
+
+/**
+ * struct mbuf_fault - somebody waits for a page
+ * @id:		identity of the fault, within its region
+ * @region:	identity of the region
+ * @offset:	of the page within the region, in bytes
+ * @access:	MBUF_FAULT_*: the first access that led to this message
+ * @pid:	the process that made it, as the caller of FAULTS sees it; 0 if
+ *		it cannot
+ * @tid:	the thread, likewise
+ * @resv:	0
+ */
+struct mbuf_fault {
+	__u64 id;
+	__u64 region;
+	__u64 offset;
+	__u32 access;
+	__s32 pid;
+	__s32 tid;
+	__u32 resv;
+};
+
+/* Flags of FAULTS. */
+#define MBUF_FAULTS_AGAIN	0x01	/* also those taken before */
+
+/**
+ * struct mbuf_faults - argument of MBUF_IOC_FAULTS
+ * @target:	must be 0
+ * @wait:	how long to wait for the first
+ * @faults:	array of struct mbuf_fault, to be written
+ * @nr:		its length, 1 to %MBUF_BATCH_MAX
+ * @stride:	size of an element in bytes, a multiple of 8
+ * @flags:	%MBUF_FAULTS_AGAIN: first forget that those which wait have been
+ *		told of, as when a pager takes over from another
+ * @resv:	must be 0
+ *
+ * On a pager's descriptor. Takes messages, each of which is taken once, but see
+ * @flags. A fault that was taken may end by itself: its task is killed, say.
+ *
+ * Return: how many, at least one. Errors: EINVAL. EAGAIN, ETIMEDOUT, EINTR:
+ * none, as @wait says. EPIPE: none, and no right to the region is left.
+ */
+struct mbuf_faults {
+	__u64 target;
+	struct mbuf_wait wait;
+	__u64 faults;
+	__u32 nr;
+	__u32 stride;
+	__u32 flags;
+	__u32 resv;
+};
+
+/* Flags of SUPPLY. */
+#define MBUF_SUPPLY_ZERO	0x01	/* zeroes, not @data */
+#define MBUF_SUPPLY_PROTECT	0x02	/* protected */
+
+/**
+ * struct mbuf_supply - argument of MBUF_IOC_SUPPLY
+ * @target:	must be 0
+ * @offset:	in bytes, a multiple of the page size
+ * @size:	likewise, not 0: may be more than was asked for
+ * @data:	the content; 0 with %MBUF_SUPPLY_ZERO
+ * @flags:	MBUF_SUPPLY_*
+ * @resv:	must be 0
+ * @done:	out: bytes from @offset on that have been gone through
+ * @supplied:	out: pages supplied; others among them were there already, and
+ *		are as they were
+ *
+ * On a pager's descriptor. Less than all may be done if there was an error, or a
+ * signal; at least one page is, otherwise the error is what the call gives.
+ *
+ * Errors: EINVAL: an argument, or beyond the region's end. EDQUOT: too much
+ * memory for the region's user: EVICT something. ENOMEM. EINTR.
+ */
+struct mbuf_supply {
+	__u64 target;
+	__u64 offset;
+	__u64 size;
+	__u64 data;
+	__u32 flags;
+	__u32 resv;
+	__u64 done;
+	__u64 supplied;
+};
+
+/**
+ * struct mbuf_refuse - argument of MBUF_IOC_REFUSE
+ * @target:	must be 0
+ * @id:		of the fault
+ * @offset:	of the fault
+ *
+ * On a pager's descriptor: those who wait for this get SIGBUS. Errors: ENOENT:
+ * nobody waits for it any more.
+ */
+struct mbuf_refuse {
+	__u64 target;
+	__u64 id;
+	__u64 offset;
+};
+
+/* States of a page, one byte each. */
+#define MBUF_PAGE_RESIDENT	0x01	/* it is there */
+#define MBUF_PAGE_DIRTY		0x02	/* it was written to */
+#define MBUF_PAGE_PROTECTED	0x04	/* writers have to ask */
+#define MBUF_PAGE_EVICTED	0x08	/* EVICT: it was there and is not now */
+#define MBUF_PAGE_BUSY		0x10	/* it is used, or being evicted */
+
+/* Flags of EVICT. */
+#define MBUF_EVICT_DROP		0x01	/* the content is not wanted */
+
+/**
+ * struct mbuf_evict - argument of MBUF_IOC_EVICT
+ * @target:	must be 0
+ * @offset:	in bytes, a multiple of the page size
+ * @size:	likewise, not 0
+ * @data:	to where the content goes, page by page as in the region; what
+ *		is for pages that are not evicted is left as it is. 0 with
+ *		%MBUF_EVICT_DROP
+ * @states:	an array of one byte for each page, where MBUF_PAGE_* is written:
+ *		what it was. May be 0
+ * @flags:	MBUF_EVICT_*
+ * @resv:	must be 0
+ * @done:	out: bytes from @offset on that have been gone through
+ * @evicted:	out: pages evicted
+ * @dirty:	out: how many of them were dirty
+ * @busy:	out: pages that cannot be evicted now: some I/O uses their
+ *		memory (O_DIRECT, vmsplice(), a registered buffer), or another
+ *		EVICT is at it
+ *
+ * On a pager's descriptor. While a page is taken out, who touches it waits; what
+ * comes out is all that was ever written to it. Less than all may be done, as
+ * with SUPPLY. Errors: EINVAL: an argument, or beyond the region's end. EBUSY:
+ * no page was evicted, and some were busy. EINTR.
+ */
+struct mbuf_evict {
+	__u64 target;
+	__u64 offset;
+	__u64 size;
+	__u64 data;
+	__u64 states;
+	__u32 flags;
+	__u32 resv;
+	__u64 done;
+	__u64 evicted;
+	__u64 dirty;
+	__u64 busy;
+};
+
+/* Flags of PROTECT. */
+#define MBUF_PROTECT_CLEAN	0x01	/* no longer dirty */
+#define MBUF_PROTECT_ASK	0x02	/* protected; without this: not */
+
+/**
+ * struct mbuf_protect - argument of MBUF_IOC_PROTECT
+ * @target:	must be 0
+ * @offset:	in bytes, a multiple of the page size
+ * @size:	likewise, not 0
+ * @flags:	MBUF_PROTECT_*
+ * @resv:	must be 0
+ * @busy:	out: pages of which %MBUF_PROTECT_CLEAN was not true, as some
+ *		I/O uses their memory: they are still dirty
+ *
+ * On a pager's descriptor: for pages that are there. Without %MBUF_PROTECT_ASK,
+ * those who wait to write may do so. After %MBUF_PROTECT_CLEAN a page that is not
+ * dirty is as it was when the call returned. Errors: EINVAL.
+ */
+struct mbuf_protect {
+	__u64 target;
+	__u64 offset;
+	__u64 size;
+	__u32 flags;
+	__u32 resv;
+	__u64 busy;
+};
+
+/**
+ * struct mbuf_pages - argument of MBUF_IOC_PAGES
+ * @target:	must be 0
+ * @offset:	in bytes, a multiple of the page size
+ * @size:	likewise, not 0
+ * @states:	an array of one byte for each page, where MBUF_PAGE_* is written
+ * @flags:	must be 0
+ * @resv:	must be 0
+ *
+ * On a pager's descriptor: how pages are. Errors: EINVAL.
+ */
+struct mbuf_pages {
+	__u64 target;
+	__u64 offset;
+	__u64 size;
+	__u64 states;
+	__u32 flags;
+	__u32 resv;
+};
+
+/**
+ * struct mbuf_paged_info - argument of MBUF_IOC_PAGED_INFO
+ * @target:	must be 0
+ * @id:		out: the region's identity
+ * @size:	out: bytes
+ * @resident:	out: pages that are there
+ * @waiting:	out: tasks that wait for the pager
+ * @faults:	out: faults for which there was a message, since the beginning
+ * @supplied:	out: pages supplied, likewise
+ * @evicted:	out: pages evicted, likewise
+ * @refused:	out: faults refused, likewise
+ * @clients:	out: rights to the region, a mapping counting as part of that
+ *		which it was made of
+ * @resv:	out: 0
+ *
+ * On a pager's descriptor. Errors: only the common ones.
+ */
+struct mbuf_paged_info {
+	__u64 target;
+	__u64 id;
+	__u64 size;
+	__u64 resident;
+	__u64 waiting;
+	__u64 faults;
+	__u64 supplied;
+	__u64 evicted;
+	__u64 refused;
+	__u32 clients;
+	__u32 resv;
 };
 
 /*
@@ -2256,6 +2573,17 @@ struct mbuf_unseal {
 
 #define MBUF_IOC_REGION_INFO	_IOWR(MBUF_IOC_TYPE, 0x40, \
 				      struct mbuf_region_info)
+
+#define MBUF_IOC_PAGED_CREATE	_IOWR(MBUF_IOC_TYPE, 0x43, \
+				      struct mbuf_paged_create)
+#define MBUF_IOC_FAULTS		_IOWR(MBUF_IOC_TYPE, 0x44, struct mbuf_faults)
+#define MBUF_IOC_SUPPLY		_IOWR(MBUF_IOC_TYPE, 0x45, struct mbuf_supply)
+#define MBUF_IOC_REFUSE		_IOWR(MBUF_IOC_TYPE, 0x46, struct mbuf_refuse)
+#define MBUF_IOC_EVICT		_IOWR(MBUF_IOC_TYPE, 0x47, struct mbuf_evict)
+#define MBUF_IOC_PROTECT	_IOWR(MBUF_IOC_TYPE, 0x48, struct mbuf_protect)
+#define MBUF_IOC_PAGES		_IOWR(MBUF_IOC_TYPE, 0x49, struct mbuf_pages)
+#define MBUF_IOC_PAGED_INFO	_IOWR(MBUF_IOC_TYPE, 0x4a, \
+				      struct mbuf_paged_info)
 
 #define MBUF_IOC_TABLE_CREATE	_IOWR(MBUF_IOC_TYPE, 0x50, \
 				      struct mbuf_table_create)

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Paged regions: the side that touches pages.
+ */
+#include <linux/file.h>
+#include <linux/pagemap.h>
+#include <linux/poll.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include "compat.h"
+#include "paged_priv.h"
+
+/* Who waits */
+
+/* Under the region's lock. */
+static void fault_finish(struct mbuf_paged *p, struct paged_fault *f, int state)
+{
+	struct task_struct *task = f->task;
+
+	p->waiting--;
+	/* Once it has seen this, it is gone, and its task may be. */
+	rcu_read_lock();
+	/* Pairs with the acquire in fault_sleep(). */
+	smp_store_release(&f->state, state);
+	wake_up_process(task);
+	rcu_read_unlock();
+}
+
+/**
+ * mbuf_paged_find() - who leads those that wait for a page
+ * @p: the region
+ * @index: the page
+ *
+ * Context: under the region's lock.
+ * Return: the fault, or NULL.
+ */
+struct paged_fault *mbuf_paged_find(struct mbuf_paged *p, pgoff_t index)
+{
+	struct rb_node *node = p->faults.rb_node;
+
+	while (node) {
+		struct paged_fault *f = rb_entry(node, struct paged_fault,
+						 node);
+
+		if (index == f->index)
+			return f;
+		node = index < f->index ? node->rb_left : node->rb_right;
+	}
+	return NULL;
+}
+
+/**
+ * mbuf_paged_end() - end a fault, for all who wait for it
+ * @p: the region
+ * @f: who leads; not to be touched afterwards
+ * @state: for that one: PAGED_AGAIN or PAGED_REFUSED
+ * @rest: for the others
+ *
+ * Context: under the region's lock.
+ */
+void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,
+		    int rest)
+{
+	struct paged_fault *other, *next;
+
+	rb_erase(&f->node, &p->faults);
+	list_del_init(&f->fresh);
+	list_for_each_entry_safe(other, next, &f->others, link) {
+		list_del_init(&other->link);
+		fault_finish(p, other, rest);
+	}
+	fault_finish(p, f, state);
+}
+
+/**
+ * mbuf_paged_end_all() - the pager is gone: let all look again
+ * @p: the region
+ *
+ * Context: under the region's lock.
+ */
+void mbuf_paged_end_all(struct mbuf_paged *p)
+{
+	struct rb_node *node;
+
+	while ((node = rb_first(&p->faults)))
+		mbuf_paged_end(p, rb_entry(node, struct paged_fault, node),
+			       PAGED_AGAIN, PAGED_AGAIN);
+}
+
+/**
+ * mbuf_paged_wake() - let those who wait for a page look again
+ * @p: the region
+ * @index: the page
+ *
+ * Context: under the region's lock.
+ */
+void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index)
+{
+	struct paged_fault *f = mbuf_paged_find(p, index);
+
+	if (f)
+		mbuf_paged_end(p, f, PAGED_AGAIN, PAGED_AGAIN);
+}
+
+/*
+ * Get in line for a page; first in it if there is none. Under the region's lock.
+ * Returns true if there is something for the pager to do.
+ */
+static bool fault_link(struct mbuf_paged *p, struct paged_fault *f, bool tell)
+{
+	struct rb_node **link = &p->faults.rb_node, *parent = NULL;
+
+	f->state = PAGED_WAITING;
+	f->task = current;
+	INIT_LIST_HEAD(&f->fresh);
+	INIT_LIST_HEAD(&f->others);
+	INIT_LIST_HEAD(&f->link);
+	p->waiting++;
+
+	while (*link) {
+		struct paged_fault *other;
+
+		parent = *link;
+		other = rb_entry(parent, struct paged_fault, node);
+		if (f->index == other->index) {
+			f->leads = false;
+			list_add_tail(&f->link, &other->others);
+			return false;
+		}
+		link = f->index < other->index ? &parent->rb_left :
+						 &parent->rb_right;
+	}
+	f->leads = true;
+	rb_link_node(&f->node, parent, link);
+	rb_insert_color(&f->node, &p->faults);
+	if (!tell)
+		return false;
+	f->id = ++p->last_id;
+	p->nr_faults++;
+	list_add_tail(&f->fresh, &p->fresh);
+	return true;
+}
+
+/* Leave the line before its end. Under the region's lock. */
+static void fault_withdraw(struct mbuf_paged *p, struct paged_fault *f)
+{
+	struct paged_fault *heir;
+
+	p->waiting--;
+	if (!f->leads) {
+		list_del(&f->link);
+		return;
+	}
+	heir = list_first_entry_or_null(&f->others, struct paged_fault, link);
+	if (!heir) {
+		rb_erase(&f->node, &p->faults);
+		list_del(&f->fresh);
+		return;
+	}
+	/* What the pager knows, or will be told, is about that one now. */
+	heir->id = f->id;
+	heir->access = f->access;
+	heir->leads = true;
+	list_del_init(&heir->link);
+	list_splice_init(&f->others, &heir->others);
+	rb_replace_node(&f->node, &heir->node, &p->faults);
+	if (!list_empty(&f->fresh))
+		list_replace_init(&f->fresh, &heir->fresh);
+}
+
+/* Returns the state; PAGED_WAITING if a signal has ended the wait. */
+static int fault_sleep(struct mbuf_paged *p, struct paged_fault *f,
+		       unsigned int mode)
+{
+	int state;
+
+	for (;;) {
+		set_current_state(mode);
+		/* Pairs with the release in fault_finish(). */
+		if (smp_load_acquire(&f->state) != PAGED_WAITING ||
+		    signal_pending_state(mode, current))
+			break;
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	/* Pairs with the release in fault_finish(). */
+	state = smp_load_acquire(&f->state);
+	if (state != PAGED_WAITING)
+		return state;
+	xa_lock(&p->pages);
+	state = f->state;
+	if (state == PAGED_WAITING)
+		fault_withdraw(p, f);
+	xa_unlock(&p->pages);
+	return state;
+}
+
+/* Pages that are there */
+
+/* A page that may be mapped. Under the region's lock. */
+static struct folio *page_there(struct mbuf_paged *p, pgoff_t index, bool write)
+{
+	struct folio *folio = xa_load(&p->pages, index);
+
+	if (!folio || xa_get_mark(&p->pages, index, PAGED_BUSY) ||
+	    (write && xa_get_mark(&p->pages, index, PAGED_ASK)))
+		return NULL;
+	return folio;
+}
+
+/* The same, locked and with a reference. */
+static struct folio *page_get_locked(struct mbuf_paged *p, pgoff_t index,
+				     bool write)
+{
+	struct folio *folio;
+
+	xa_lock(&p->pages);
+	folio = page_there(p, index, write);
+	if (!folio)
+		goto out;
+	if (folio_trylock(folio)) {
+		folio_get(folio);
+		goto out;
+	}
+	/* Somebody else is mapping it, or takes it out. */
+	paged_hold(folio);
+	xa_unlock(&p->pages);
+	folio_lock(folio);
+	xa_lock(&p->pages);
+	paged_release(folio);
+	if (page_there(p, index, write) != folio) {
+		folio_unlock(folio);
+		folio_put(folio);
+		folio = NULL;
+	}
+out:
+	xa_unlock(&p->pages);
+	return folio;
+}
+
+/*
+ * Wait for the pager. Returns 0 if there is nothing to wait for, otherwise what
+ * the fault is to return.
+ */
+static vm_fault_t paged_wait(struct vm_fault *vmf, struct mbuf_paged *p,
+			     bool write)
+{
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	unsigned int mode = TASK_KILLABLE;
+	struct paged_fault f = {
+		.index = vmf->pgoff,
+		.access = write ? MBUF_FAULT_WRITE : MBUF_FAULT_READ,
+	};
+	struct file *file;
+	vm_fault_t ret;
+	bool busy, tell;
+	int state;
+
+	xa_lock(&p->pages);
+	ret = 0;
+	if (page_there(p, f.index, write))
+		goto unlock;
+	/*
+	 * Who cannot wait is told so: a debugger, for one, gets EIO. Nor does
+	 * who is about to end, and can no longer be killed.
+	 */
+	ret = VM_FAULT_SIGBUS;
+	if (p->dead || !(vmf->flags & FAULT_FLAG_ALLOW_RETRY) ||
+	    current->flags & (PF_EXITING | PF_DUMPCORE))
+		goto unlock;
+	ret = VM_FAULT_RETRY;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		goto unlock;
+	if (mbuf_fault_locks_vma(vmf)) {
+		/* Come again with a lock that can be taken again below. */
+		xa_unlock(&p->pages);
+		mbuf_fault_unlock(vmf);
+		return VM_FAULT_RETRY;
+	}
+	busy = xa_get_mark(&p->pages, f.index, PAGED_BUSY);
+	if (!busy && xa_load(&p->pages, f.index))
+		f.access |= MBUF_FAULT_PROTECTED;
+	/* Of what is being taken out the pager will be told once it is. */
+	tell = fault_link(p, &f, !busy);
+	xa_unlock(&p->pages);
+
+	/*
+	 * The mapping may go away now, but not the region and the module: the
+	 * file is put by fput(), which does that after we have returned.
+	 */
+	file = get_file(vmf->vma->vm_file);
+	mbuf_fault_unlock(vmf);
+	if (tell)
+		wake_up_interruptible_poll(&p->bell, EPOLLIN | EPOLLRDNORM);
+
+	/*
+	 * A signal can be handled before the access is tried again only where
+	 * that was made in user mode.
+	 */
+	if (vmf->flags & FAULT_FLAG_USER &&
+	    vmf->flags & FAULT_FLAG_INTERRUPTIBLE)
+		mode = TASK_INTERRUPTIBLE;
+	state = fault_sleep(p, &f, mode);
+	/*
+	 * Only with the lock held can a fault fail. The mapping is not looked
+	 * at any more. Who is being killed need not be told.
+	 */
+	if (state == PAGED_REFUSED && !mmap_read_lock_killable(mm))
+		ret = VM_FAULT_SIGBUS;
+	fput(file);
+	return ret;
+
+unlock:
+	xa_unlock(&p->pages);
+	return ret;
+}
+
+static vm_fault_t paged_fault(struct vm_fault *vmf)
+{
+	struct mbuf_paged *p = mbuf_paged_of(vmf->vma->vm_file);
+	bool write = vmf->flags & FAULT_FLAG_WRITE &&
+		     vmf->vma->vm_flags & VM_SHARED;
+	struct folio *folio;
+	vm_fault_t ret;
+
+	if (vmf->pgoff >= p->nr)
+		return VM_FAULT_SIGBUS;
+	do {
+		folio = page_get_locked(p, vmf->pgoff, write);
+		if (folio) {
+			vmf->page = folio_page(folio, 0);
+			return VM_FAULT_LOCKED;
+		}
+		ret = paged_wait(vmf, p, write);
+	} while (!ret);
+	return ret;
+}
+
+/*
+ * A page that is there becomes writable. Nobody may wait here, as the caller
+ * would not know that it has no lock any more. So where somebody has to, the
+ * page is unmapped, and the access, which is made again, faults.
+ */
+static vm_fault_t paged_mkwrite(struct vm_fault *vmf)
+{
+	struct mbuf_paged *p = mbuf_paged_of(vmf->vma->vm_file);
+	struct folio *folio = page_folio(vmf->page);
+	pgoff_t index = vmf->pgoff;
+	bool may;
+
+	folio_lock(folio);
+	xa_lock(&p->pages);
+	may = page_there(p, index, true) == folio;
+	if (may)
+		__xa_set_mark(&p->pages, index, PAGED_DIRTY);
+	xa_unlock(&p->pages);
+	if (may)
+		return VM_FAULT_LOCKED;
+	folio_unlock(folio);
+	unmap_mapping_pages(p->inode->i_mapping, index, 1, false);
+	return VM_FAULT_NOPAGE;
+}
+
+/* Without map_pages: what is mapped was asked for. */
+const struct vm_operations_struct mbuf_paged_vm_ops = {
+	.fault		= paged_fault,
+	.page_mkwrite	= paged_mkwrite,
+};

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of paged regions share: see paged.h.
+ */
+#ifndef _MBUF_PAGED_PRIV_H
+#define _MBUF_PAGED_PRIV_H
+
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include "paged.h"
+
+/* Marks of a page that is there. */
+#define PAGED_BUSY	XA_MARK_0	/* being taken out: nobody may map it */
+#define PAGED_DIRTY	XA_MARK_1	/* written to */
+#define PAGED_ASK	XA_MARK_2	/* who wants to write has to ask */
+
+/**
+ * struct mbuf_paged - a paged region
+ * @pages: folios by index; its lock protects the region
+ * @inode: whose mapping knows the VMAs
+ * @ref: one for each of its files
+ * @payer: who is charged; holds a reference
+ * @id: identity
+ * @nr: size in pages
+ * @faults: those who lead a wait, by index
+ * @fresh: those of them that no pager has been told of
+ * @bell: pagers that wait for @fresh, and pollers
+ * @clients: rights that are left
+ * @dead: the pager is gone
+ * @last_id: of a fault
+ * @waiting: tasks that wait
+ * @resident: pages that are there
+ * @nr_faults: faults that a pager was or will be told of
+ * @nr_supplied: pages
+ * @nr_evicted: pages
+ * @nr_refused: faults
+ */
+struct mbuf_paged {
+	struct xarray pages;
+	struct inode *inode;
+	refcount_t ref;
+	struct mbuf_account *payer;
+	u64 id;
+	pgoff_t nr;
+
+	struct rb_root faults;
+	struct list_head fresh;
+	wait_queue_head_t bell;
+	unsigned int clients;
+	bool dead;
+
+	u64 last_id;
+	u64 waiting;
+	u64 resident;
+	u64 nr_faults;
+	u64 nr_supplied;
+	u64 nr_evicted;
+	u64 nr_refused;
+};
+
+/* States of who waits: left once, under the region's lock. */
+enum paged_state {
+	PAGED_WAITING,
+	PAGED_AGAIN,		/* something has changed: look again */
+	PAGED_REFUSED,
+};
+
+/**
+ * struct paged_fault - somebody who waits for the pager, on its stack
+ * @node: in the region's @faults, if @leads
+ * @fresh: in the region's @fresh, or empty
+ * @others: if @leads: those who wait for the same page
+ * @link: in the leader's @others, if not
+ * @index: the page
+ * @id: what the message says
+ * @access: MBUF_FAULT_*; likewise
+ * @state: enum paged_state
+ * @leads: the first for this page, whom the message is about
+ * @task: who waits
+ */
+struct paged_fault {
+	struct rb_node node;
+	struct list_head fresh;
+	struct list_head others;
+	struct list_head link;
+	pgoff_t index;
+	u64 id;
+	u32 access;
+	int state;
+	bool leads;
+	struct task_struct *task;
+};
+
+extern const struct vm_operations_struct mbuf_paged_vm_ops;
+extern const struct file_operations mbuf_pager_fops;
+
+struct mbuf_paged *mbuf_paged_of(const struct file *file);
+void mbuf_paged_put(struct mbuf_paged *p);
+
+struct paged_fault *mbuf_paged_find(struct mbuf_paged *p, pgoff_t index);
+void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,
+		    int rest);
+void mbuf_paged_end_all(struct mbuf_paged *p);
+void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index);
+
+/*
+ * Who is about to use a folio, and has a reference, but will look again once it
+ * has it locked whether it may. Under the region's lock.
+ */
+static inline void paged_hold(struct folio *folio)
+{
+	folio_get(folio);
+	folio->private = (void *)((unsigned long)folio->private + 1);
+}
+
+/* The reference is the caller's to keep or to drop. */
+static inline void paged_release(struct folio *folio)
+{
+	folio->private = (void *)((unsigned long)folio->private - 1);
+}
+
+/*
+ * Does anybody else use a page that is in no page table: for I/O, say? Under
+ * the region's lock.
+ */
+static inline bool paged_in_use(struct folio *folio)
+{
+	return folio_ref_count(folio) > 1 + (long)folio->private;
+}
+
+/* A folio leaves the region. */
+static inline void paged_drop(struct folio *folio)
+{
+	folio_lock(folio);
+	folio->mapping = NULL;
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+#endif /* _MBUF_PAGED_PRIV_H */
