@@ -75,6 +75,16 @@ static_assert(sizeof(struct mbuf_withdraw) == 16, "struct mbuf_withdraw");
 static_assert(sizeof(struct mbuf_grant) == 48, "struct mbuf_grant");
 static_assert(sizeof(struct mbuf_region_info) == 32,
 	      "struct mbuf_region_info");
+static_assert(sizeof(struct mbuf_paged_create) == 64,
+	      "struct mbuf_paged_create");
+static_assert(sizeof(struct mbuf_fault) == 40, "struct mbuf_fault");
+static_assert(sizeof(struct mbuf_faults) == 48, "struct mbuf_faults");
+static_assert(sizeof(struct mbuf_supply) == 56, "struct mbuf_supply");
+static_assert(sizeof(struct mbuf_refuse) == 24, "struct mbuf_refuse");
+static_assert(sizeof(struct mbuf_evict) == 80, "struct mbuf_evict");
+static_assert(sizeof(struct mbuf_protect) == 40, "struct mbuf_protect");
+static_assert(sizeof(struct mbuf_pages) == 40, "struct mbuf_pages");
+static_assert(sizeof(struct mbuf_paged_info) == 80, "struct mbuf_paged_info");
 static_assert(sizeof(struct mbuf_consent) == 80, "struct mbuf_consent");
 static_assert(sizeof(struct mbuf_revoke) == 16, "struct mbuf_revoke");
 static_assert(sizeof(struct mbuf_claim) == 64, "struct mbuf_claim");

@@ -892,6 +892,95 @@ MBUF_EXPORT int mbuf_grant(int session, int region, uint32_t rights);
 MBUF_EXPORT int mbuf_region_info(int fd, struct mbuf_region_info *out);
 
 /*
+ * Paged regions: see the header of the kernel for what a pager does.
+ */
+
+/**
+ * mbuf_paged_create() - make a region that has a pager
+ * @session: a session, whose user pays
+ * @size: bytes, a multiple of the page size
+ * @pager: set to the pager's descriptor
+ * @region: set to a right to read and write the region, to be mapped, granted,
+ *	offered and passed on
+ *
+ * Return: 0, or -errno: -EINVAL, -EDQUOT, -EMFILE, -ENFILE, -ENOMEM.
+ */
+MBUF_EXPORT int mbuf_paged_create(int session, uint64_t size, int *pager,
+				  int *region);
+
+/**
+ * mbuf_faults() - take messages about those who wait for pages
+ * @pager: a pager's descriptor
+ * @out: array, to be filled in
+ * @nr: its length, 1 to mbuf_query.batch_max
+ * @deadline: how long to wait for the first
+ *
+ * Return: how many, or -errno: -EAGAIN, -ETIMEDOUT, -EINTR (none), -EPIPE (and
+ * there will be none: no right and no mapping is left), -EINVAL.
+ */
+MBUF_EXPORT int mbuf_faults(int pager, struct mbuf_fault *out, unsigned int nr,
+			    uint64_t deadline);
+
+/**
+ * mbuf_supply() - give pages that are not there
+ * @pager: a pager's descriptor
+ * @args: in and out; see struct mbuf_supply. Less than all may be done
+ *
+ * Return: 0, or -errno and nothing was done: -EINVAL, -EDQUOT, -ENOMEM, -EINTR,
+ * -EFAULT.
+ */
+MBUF_EXPORT int mbuf_supply(int pager, struct mbuf_supply *args);
+
+/**
+ * mbuf_refuse() - let an access fail
+ * @pager: a pager's descriptor
+ * @fault: as mbuf_faults() has it
+ *
+ * Return: 0, or -ENOENT: nobody waits for it any more.
+ */
+MBUF_EXPORT int mbuf_refuse(int pager, const struct mbuf_fault *fault);
+
+/**
+ * mbuf_evict() - take pages back
+ * @pager: a pager's descriptor
+ * @args: in and out; see struct mbuf_evict. Less than all may be done
+ *
+ * Return: 0, or -errno and nothing was done: -EBUSY (all that are there are in
+ * use), -EINVAL, -EINTR, -EFAULT.
+ */
+MBUF_EXPORT int mbuf_evict(int pager, struct mbuf_evict *args);
+
+/**
+ * mbuf_protect() - who writes is noted, or has to ask
+ * @pager: a pager's descriptor
+ * @args: in and out; see struct mbuf_protect
+ *
+ * Return: 0, or -EINVAL.
+ */
+MBUF_EXPORT int mbuf_protect(int pager, struct mbuf_protect *args);
+
+/**
+ * mbuf_pages() - how pages are
+ * @pager: a pager's descriptor
+ * @offset: in bytes, a multiple of the page size
+ * @size: likewise
+ * @states: array of one byte for each page: MBUF_PAGE_*
+ *
+ * Return: 0, or -errno: -EINVAL, -EFAULT.
+ */
+MBUF_EXPORT int mbuf_pages(int pager, uint64_t offset, uint64_t size,
+			   uint8_t *states);
+
+/**
+ * mbuf_paged_info() - what a pager's region is, and what has been going on
+ * @pager: a pager's descriptor
+ * @out: filled in; see struct mbuf_paged_info
+ *
+ * Return: 0, or -errno: the common ones only.
+ */
+MBUF_EXPORT int mbuf_paged_info(int pager, struct mbuf_paged_info *out);
+
+/*
  * Providing: a third party supplies the memory for an offer, and first makes
  * sure that the two hold the ends of one channel and that both want it. See
  * "Providing" in <linux/mbuf.h>.
