@@ -1057,6 +1057,7 @@ static void kinds(struct _test_data_queue *self, int fds[NR_KINDS])
 static bool elsewhere(unsigned int nr)
 {
 	return nr == _IOC_NR(MBUF_IOC_GRANT) ||
+	       nr == _IOC_NR(MBUF_IOC_PAGED_CREATE) ||
 	       nr == _IOC_NR(MBUF_IOC_PROVIDE) ||
 	       (nr >= _IOC_NR(MBUF_IOC_OFFER) &&
 		nr <= _IOC_NR(MBUF_IOC_WITHDRAW)) ||
