@@ -76,15 +76,18 @@ void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,
  * mbuf_paged_end_all() - the pager is gone: let all look again
  * @p: the region
  *
- * Context: under the region's lock.
+ * Context: under the region's lock, which is dropped now and then; nobody new
+ * waits.
  */
 void mbuf_paged_end_all(struct mbuf_paged *p)
 {
 	struct rb_node *node;
 
-	while ((node = rb_first(&p->faults)))
+	while ((node = rb_first(&p->faults))) {
 		mbuf_paged_end(p, rb_entry(node, struct paged_fault, node),
 			       PAGED_AGAIN, PAGED_AGAIN);
+		cond_resched_lock(&p->pages.xa_lock);
+	}
 }
 
 /**
