@@ -31,7 +31,7 @@
 extern const struct peer peer_mbuf, peer_mbuf_ioctl, peer_channel, peer_ring,
 	peer_ring_loan, peer_pipe, peer_eventfd, peer_epoll, peer_seqpacket,
 	peer_mqueue, peer_futex, peer_binder, peer_memcpy, peer_kernel,
-	peer_pipe_control;
+	peer_pipe_control, peer_caps, peer_caps_load, peer_caps_plain, peer_scm;
 
 /* In the order in which they take turns. */
 const struct peer *const peers[] = {
@@ -48,6 +48,10 @@ const struct peer *const peers[] = {
 	&peer_futex,
 	&peer_binder,
 	&peer_memcpy,
+	&peer_caps,
+	&peer_caps_load,
+	&peer_caps_plain,
+	&peer_scm,
 	&peer_kernel,
 	&peer_pipe_control,
 	NULL,

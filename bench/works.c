@@ -222,4 +222,37 @@ const struct work works[NR_WORKS] = {
 			{ 1, 200 },
 		},
 	},
+	[WORK_PASS] = {
+		/* A message with a descriptor, which is closed again. */
+		.name = "pass",
+		.nr = 1,
+		.sizes = {
+			{ 32, 200 },
+		},
+	},
+	[WORK_MESSAGE] = {
+		/* A message that sends itself, beside one that is sent. */
+		.name = "message",
+		.nr = 1,
+		.sizes = {
+			{ 32, 300 }, { 4096, 150 },
+		},
+	},
+	[WORK_SEAL] = {
+		/* Sealed, unsealed, forgotten; beside sent and received. */
+		.name = "seal",
+		.nr = 1,
+		.sizes = {
+			{ 32, 200 }, { 4096, 100 },
+		},
+	},
+	[WORK_LOOKUP] = {
+		/* A handle in so many nested tables. */
+		.name = "lookup",
+		.nr = 1,
+		.things = true,
+		.sizes = {
+			{ 1, 500 }, { 8, 500 },
+		},
+	},
 };
