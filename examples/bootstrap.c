@@ -3,11 +3,11 @@
  * Bootstrapping: a queue has no name, so how does it get from the process that
  * makes it to the one that needs it?
  *
- * The consumer listens under a name and sleeps until the producer, of which it
- * knows nothing, hands over a queue. Then it is woken at once, and from there on
- * sleeps on the queue. A channel does the talking: the consumer says which
- * AF_UNIX socket it takes descriptors from, the producer sends the queue's
- * receive right there and signals.
+ * The consumer listens under a name and sleeps until a producer, of which it
+ * knows nothing, connects. Over the channel it gives the producer the right to
+ * send to a queue of its own, on which it sleeps. The producer makes the queue
+ * that this is about, and moves its receive right into a message: it has it no
+ * more, the consumer is woken at once, and from there on sleeps on that queue.
  *
  * usage: bootstrap consumer
  *        bootstrap producer [N]
@@ -16,11 +16,8 @@
  * well, for the consumer also that the integers were in order; 1 if not, 2 for
  * wrong usage.
  */
-#define _GNU_SOURCE	/* struct ucred */
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "example.h"
@@ -29,140 +26,76 @@
 #define SLOTS		4
 #define PATIENCE_NS	10000000000ull
 
-/* What the consumer tells the producer: 32 bytes are enough for that. */
-struct invitation {
-	uint8_t len;			/* of the socket's name */
-	char name[MBUF_SLOT_SIZE - 1];
-};
-
 static int failed(const char *what, int err)
 {
 	fprintf(stderr, "bootstrap: %s: %s\n", what, mbuf_strerror(err));
 	return 1;
 }
 
-static int failed_errno(const char *what)
+/* A queue of which the receive right is a handle, so that it can be moved. */
+static int make_queue(int session, uint64_t *recv, int *send)
 {
-	fprintf(stderr, "bootstrap: %s: %s\n", what, strerror(errno));
-	return -1;
-}
-
-/* ---- descriptors over AF_UNIX ----------------------------------------------- */
-
-/* A socket whose name the kernel has made up, which is a short one. */
-static int invite(struct invitation *inv)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	socklen_t len = sizeof(addr);
-	const int on = 1;
-	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (sock < 0 ||
-	    setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) ||
-	    bind(sock, (struct sockaddr *)&addr, sizeof(addr.sun_family)) ||
-	    getsockname(sock, (struct sockaddr *)&addr, &len))
-		return failed_errno("cannot make a socket");
-	len -= offsetof(struct sockaddr_un, sun_path);
-	inv->len = (uint8_t)len;
-	memcpy(inv->name, addr.sun_path, len);
-	return sock;
-}
-
-union control {
-	char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-	struct cmsghdr align;
-};
-
-static int give(const struct invitation *inv, int fd)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	union control control = { { 0 } };
-	struct iovec byte = { .iov_base = "q", .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_name = &addr,
-		.msg_namelen = (socklen_t)offsetof(struct sockaddr_un,
-						   sun_path) + inv->len,
-		.msg_iov = &byte,
-		.msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = CMSG_SPACE(sizeof(fd)),
+	struct mbuf_queue_create create = {
+		.slots = SLOTS,
+		.max_msg = sizeof(int),
+		.flags = MBUF_QUEUE_HANDLE,
 	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int ret = mbuf_queue_create_args(session, &create);
 
-	if (inv->len > sizeof(inv->name)) {
-		fprintf(stderr, "bootstrap: that is no name of a socket\n");
-		return -1;
+	if (ret >= 0) {
+		*recv = create.recv.handle;
+		*send = create.send.fd;
 	}
-	memcpy(addr.sun_path, inv->name, inv->len);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	if (sock < 0 || sendmsg(sock, &msg, 0) != 1)
-		return failed_errno("cannot send the queue");
-	close(sock);
-	return 0;
+	return ret;
 }
 
-/*
- * What has come from that process. Others can send to the socket, too, so each
- * message's sender counts, as the kernel names it.
- */
-static int take(int sock, uint32_t pid)
+/* A queue on which others can be received. */
+static int make_letterbox(int session, int *recv, int *send)
 {
-	for (;;) {
-		union control control;
-		struct ucred who = { 0 };
-		struct cmsghdr *cmsg;
-		char byte;
-		struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-		struct msghdr msg = {
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control.room,
-			.msg_controllen = sizeof(control.room),
-		};
-		int fd = -1;
+	struct mbuf_queue_create create = {
+		.slots = 1,
+		.max_msg = 16,
+		.flags = MBUF_QUEUE_CAPS,
+		.max_caps = 1,
+	};
+	int ret = mbuf_queue_create_args(session, &create);
 
-		if (recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
-			return failed_errno("the producer has sent no queue");
-		for (cmsg = CMSG_FIRSTHDR(&msg); cmsg;
-		     cmsg = CMSG_NXTHDR(&msg, cmsg)) {
-			size_t i, nr = (cmsg->cmsg_len - CMSG_LEN(0)) /
-				       sizeof(fd);
-
-			if (cmsg->cmsg_type == SCM_CREDENTIALS)
-				memcpy(&who, CMSG_DATA(cmsg), sizeof(who));
-			/* One is wanted, but more may come. */
-			for (i = 0; cmsg->cmsg_type == SCM_RIGHTS && i < nr;
-			     i++) {
-				if (fd >= 0)
-					close(fd);
-				memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd),
-				       sizeof(fd));
-			}
-		}
-		if (fd >= 0 && (uint32_t)who.pid == pid)
-			return fd;
-		if (fd >= 0)
-			close(fd);
+	if (ret >= 0) {
+		*recv = create.recv.fd;
+		*send = create.send.fd;
 	}
+	return ret;
 }
 
 /* ---- the two sides ------------------------------------------------------------ */
 
+/* Sleeps until somebody sends a queue, and returns its receive right. */
+static int receive_queue(int letterbox)
+{
+	struct mbuf_cap cap;
+	char room[16];
+	struct mbuf_msg msg = { .buf = (uintptr_t)room, .len = sizeof(room) };
+	unsigned int nr = 1;
+	int ret = mbuf_recv_caps(letterbox, &msg, &cap, &nr, 0, -1,
+				 MBUF_FOREVER);
+
+	if (ret < 0)
+		return ret;
+	return nr == 1 && !cap.error ? cap.ref.fd : -EPROTO;
+}
+
 static int consume(int session)
 {
-	struct mbuf_exchange x = { 0 };
-	struct invitation inv = { 0 };
 	struct mbuf_peer producer;
-	int listener, end, sock, queue, i, next = 0;
+	int listener, end, queue, letterbox, send, i, next = 0;
 	ssize_t len;
 
 	listener = mbuf_listen(session, NAME, strlen(NAME), 0600, 1);
 	if (listener < 0)
 		return failed("cannot listen", listener);
+	i = make_letterbox(session, &letterbox, &send);
+	if (i < 0)
+		return failed("cannot make a queue", i);
 	printf("consumer: waiting for a producer\n");
 	fflush(stdout);
 
@@ -170,18 +103,18 @@ static int consume(int session)
 	if (end < 0)
 		return failed("cannot accept", end);
 	close(listener);
-	sock = invite(&inv);
-	if (sock < 0)
-		return 1;
-	/* Says where to, and sleeps until it is there. */
-	memcpy(x.data, &inv, sizeof(inv));
-	i = mbuf_call(end, &x, MBUF_FOREVER);
+	i = mbuf_give(end, send);
+	if (i >= 0)
+		i = mbuf_channel_signal(end);
 	if (i < 0)
 		return failed("the producer has left", i);
-	queue = take(sock, producer.pid);
+	/* The producer has the only one now: if it dies, this ends. */
+	close(send);
+
+	queue = receive_queue(letterbox);
 	if (queue < 0)
-		return 1;
-	close(sock);
+		return failed("the producer has sent no queue", queue);
+	close(letterbox);
 	close(end);
 	printf("consumer: woken by process %u of user %u, and has the queue\n",
 	       producer.pid, producer.uid);
@@ -199,10 +132,19 @@ static int consume(int session)
 	return 0;
 }
 
+/* Moves the receive right: this process has it no more then. */
+static int send_queue(int session, int letterbox, uint64_t recv)
+{
+	const struct mbuf_cap cap = mbuf_cap_move(recv);
+	struct mbuf_msg msg = { .buf = (uintptr_t)"a queue", .len = 7 };
+
+	return mbuf_send_caps(letterbox, &msg, &cap, 1, session, MBUF_FOREVER);
+}
+
 static int produce(int session, int count)
 {
-	struct invitation inv;
-	int end, in, out, i, err;
+	int end, letterbox, out, i, err;
+	uint64_t recv;
 
 	end = mbuf_connect(session, NAME, strlen(NAME),
 			   mbuf_deadline(PATIENCE_NS));
@@ -212,20 +154,18 @@ static int produce(int session, int count)
 	}
 	if (end < 0)
 		return failed("cannot connect", end);
-	err = mbuf_channel_wait(end, &inv, NULL, mbuf_deadline(PATIENCE_NS));
-	if (err < 0)
-		return failed("the consumer has not said where to", err);
+	err = mbuf_channel_wait(end, NULL, NULL, mbuf_deadline(PATIENCE_NS));
+	letterbox = err < 0 ? err : mbuf_given(end);
+	if (letterbox < 0)
+		return failed("the consumer has not said where to", letterbox);
 
-	err = mbuf_queue_create(session, SLOTS, sizeof(int), 0, &in, &out);
+	err = make_queue(session, &recv, &out);
 	if (err < 0)
 		return failed("cannot make a queue", err);
-	if (give(&inv, in))
-		return 1;
-	/* Whoever has a right keeps the queue: this one is the consumer's. */
-	close(in);
-	err = mbuf_channel_signal(end);
+	err = send_queue(session, letterbox, recv);
 	if (err < 0)
 		return failed("the consumer has left", err);
+	close(letterbox);
 
 	for (i = 0; i < count; i++) {
 		err = mbuf_send(out, &i, sizeof(i), MBUF_FOREVER);

@@ -221,3 +221,18 @@ int mbuf_handle_recv(int session, uint64_t handle, struct mbuf_msg *msg,
 	}
 	return ret;
 }
+
+int mbuf_give(int end, int send_fd)
+{
+	struct mbuf_give give = { .ref.fd = send_fd };
+
+	return libmbuf_ioctl(end, MBUF_IOC_GIVE, &give);
+}
+
+int mbuf_given(int end)
+{
+	struct mbuf_give give = { .ref.fd = -1 };
+	int ret = libmbuf_ioctl(end, MBUF_IOC_GIVEN, &give);
+
+	return ret < 0 ? ret : give.ref.fd;
+}

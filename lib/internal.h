@@ -92,6 +92,7 @@ static_assert(sizeof(struct mbuf_consent_info) == 136,
 	      "struct mbuf_consent_info");
 static_assert(sizeof(struct mbuf_provide) == 88, "struct mbuf_provide");
 
+static_assert(sizeof(struct mbuf_give) == 32, "struct mbuf_give");
 static_assert(sizeof(struct mbuf_cap) == 40, "struct mbuf_cap");
 static_assert(sizeof(struct mbuf_xfer_caps) == 104, "struct mbuf_xfer_caps");
 static_assert(sizeof(struct mbuf_table_create) == 32,

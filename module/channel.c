@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
+#include "caps.h"
 #include "channel_priv.h"
 #include "listener.h"
 #include "offer.h"
@@ -593,6 +594,7 @@ void mbuf_end_retract(struct mbuf_end_prep *p)
  * @map: the page that showed it
  * @bid: what it had offered
  * @due: what it had not claimed
+ * @given: a send right that it had not taken
  * @withdrawn: a connection that nobody has accepted yet
  */
 struct end_remains {
@@ -601,6 +603,7 @@ struct end_remains {
 	struct page *map;
 	struct mbuf_bid *bid;
 	struct mbuf_bid *due;
+	struct file *given;
 	bool withdrawn;
 };
 
@@ -631,6 +634,8 @@ static void end_shut(struct mbuf_channel *c, unsigned int side,
 	r->payer = end->payer;
 	end->payer = NULL;
 	end->driver = NULL;
+	r->given = end->given;
+	end->given = NULL;
 	r->due = mbuf_provide_drop(end);
 	r->bid = mbuf_offer_drop(end);
 	end_state_changed(c, &c->end[!side], kick);
@@ -646,6 +651,8 @@ static void end_bury(struct mbuf_channel *c, unsigned int side,
 		put_page(r->map);
 	mbuf_bid_put(r->bid);
 	mbuf_bid_put(r->due);
+	if (r->given)
+		mbuf_file_put(r->given);
 	end_uncharge(r->payer, c->end[side].flags);
 	if (r->withdrawn)
 		mbuf_listener_withdraw(c);

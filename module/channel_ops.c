@@ -542,6 +542,10 @@ static noinline long end_ioctl_any(struct file *file, unsigned int cmd,
 		return end_approve(file, uarg, size);
 	case _IOC_NR(MBUF_IOC_CHANNEL_INFO):
 		return end_info(file, uarg, size);
+	case _IOC_NR(MBUF_IOC_GIVE):
+		return mbuf_end_give_right(file->private_data, uarg, size);
+	case _IOC_NR(MBUF_IOC_GIVEN):
+		return mbuf_end_given(file->private_data, uarg, size);
 	default:
 		return mbuf_offer_ioctl(file, cmd, uarg, size);
 	}

@@ -66,6 +66,7 @@ struct mbuf_end_driver {
  * @map: the page that shows it to user space, or NULL
  * @bid: what it has offered its peer, or NULL; see offer.h
  * @turn: a step of a negotiation is for it to take
+ * @given: a send right that the peer has given it, or NULL
  * @driver: whom to tell instead of a waiter, if a driver has it
  * @kernel: a driver has, or had it
  * @poll: who polls
@@ -88,6 +89,7 @@ struct mbuf_endpoint {
 	struct mbuf_bond *bond;
 	struct page *map;
 	struct mbuf_bid *bid;
+	struct file *given;
 	struct mbuf_end_driver *driver;
 	wait_queue_head_t poll;
 	struct mbuf_source source;
@@ -115,6 +117,9 @@ struct mbuf_channel {
 
 extern const struct file_operations mbuf_end_fops;
 
+long mbuf_end_give_right(struct mbuf_endpoint *end, void __user *arg,
+			 size_t size);
+long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size);
 struct mbuf_account *mbuf_end_payer_get(struct mbuf_endpoint *end);
 void mbuf_end_tell(struct mbuf_endpoint *end, __poll_t events,
 		   struct mbuf_kick *kick);

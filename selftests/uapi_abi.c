@@ -1070,7 +1070,7 @@ static bool elsewhere(unsigned int nr)
 	       (nr >= _IOC_NR(MBUF_IOC_KEY_CREATE) &&
 		nr <= _IOC_NR(MBUF_IOC_UNSEAL)) ||
 	       (nr >= _IOC_NR(MBUF_IOC_CONSENT) &&
-		nr <= _IOC_NR(MBUF_IOC_CONSENT_INFO));
+		nr <= _IOC_NR(MBUF_IOC_GIVEN));
 }
 
 TEST_F(queue, unknown_commands)

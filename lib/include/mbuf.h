@@ -1151,6 +1151,27 @@ MBUF_EXPORT int mbuf_recv_caps(int fd, struct mbuf_msg *msg,
 			       uint32_t flags, int session, uint64_t deadline);
 
 /**
+ * mbuf_give() - give the peer of a channel a queue's send right
+ * @end: an endpoint
+ * @send_fd: a send right, which stays
+ *
+ * The peer has to be told by a signal.
+ *
+ * Return: 0, or -errno: -EBUSY (it has not taken the last one), -EOPNOTSUPP (no
+ * send right of a queue), -EPIPE, -EPERM (the endpoint is another thread's).
+ */
+MBUF_EXPORT int mbuf_give(int end, int send_fd);
+
+/**
+ * mbuf_given() - take the send right that the peer has given
+ * @end: an endpoint
+ *
+ * Return: the send right, or -errno: -EAGAIN (there is none), -EPIPE (nor will
+ * there be one), -EPERM, -EMFILE, -ENFILE.
+ */
+MBUF_EXPORT int mbuf_given(int end);
+
+/**
  * mbuf_table_create() - make a table
  * @session: a session
  * @table: where its handle will be

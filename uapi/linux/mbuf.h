@@ -2078,6 +2078,35 @@ struct mbuf_xfer_caps {
 };
 
 /**
+ * struct mbuf_give - argument of MBUF_IOC_GIVE and MBUF_IOC_GIVEN
+ * @target:	must be 0
+ * @ref:	GIVE: a queue's send right. GIVEN: in: flags and handle must be 0;
+ *		out: fd is the send right
+ * @flags:	must be 0
+ * @resv:	must be 0
+ *
+ * On an endpoint: how those who have nothing but a channel come to have a queue
+ * between them. GIVE leaves the right at the peer's end, where there can be one
+ * at a time, until the peer takes it with GIVEN or closes its end; it does not
+ * signal. Whoever wants to be sent something makes a queue with
+ * %MBUF_QUEUE_CAPS and gives the send right; all else can be passed over that.
+ *
+ * GIVE: EBUSY: there is one. EOPNOTSUPP: no send right of a queue, or the peer
+ * is a driver. EPIPE, ECONNREFUSED, ENOTCONN: as WRITE.
+ *
+ * GIVEN: EAGAIN: there is none. EPIPE: likewise, and the peer is gone. EMFILE,
+ * ENFILE, and what a security module says: it stays.
+ *
+ * Both: EPERM: the endpoint belongs to another thread.
+ */
+struct mbuf_give {
+	__u64 target;
+	struct mbuf_ref ref;
+	__u32 flags;
+	__u32 resv;
+};
+
+/**
  * struct mbuf_table_create - argument of MBUF_IOC_TABLE_CREATE
  * @target:	the table in which the handle will be
  * @handle:	in: the index it shall have, 0: any; out: the index
@@ -2560,6 +2589,9 @@ struct mbuf_unseal {
 #define MBUF_IOC_CLAIM		_IOWR(MBUF_IOC_TYPE, 0x2c, struct mbuf_claim)
 #define MBUF_IOC_CONSENT_INFO	_IOWR(MBUF_IOC_TYPE, 0x2d, \
 				      struct mbuf_consent_info)
+
+#define MBUF_IOC_GIVE		_IOWR(MBUF_IOC_TYPE, 0x2e, struct mbuf_give)
+#define MBUF_IOC_GIVEN		_IOWR(MBUF_IOC_TYPE, 0x2f, struct mbuf_give)
 
 #define MBUF_IOC_ACCEPT		_IOWR(MBUF_IOC_TYPE, 0x30, struct mbuf_accept)
 #define MBUF_IOC_ACCEPT_QUEUE	_IOWR(MBUF_IOC_TYPE, 0x31, \
