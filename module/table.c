@@ -659,7 +659,8 @@ struct mbuf_right *mbuf_place_take(const struct mbuf_place *place, u32 need)
 	if (!(place->rights & MBUF_RIGHT_MODIFY))
 		return ERR_PTR(-EACCES);
 	mutex_lock(&t->lock);
-	right = xa_load(&t->slots, place->index);
+	/* What is in a dead table is for who empties it. */
+	right = t->dead ? NULL : xa_load(&t->slots, place->index);
 	if (!right) {
 		right = ERR_PTR(table_taken(t, place->index) ? -EBUSY :
 							       -ENOENT);
