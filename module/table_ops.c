@@ -281,7 +281,7 @@ static long handle_move(struct mbuf_table *root, void __user *arg, size_t size)
 	err = PTR_ERR_OR_ZERO(right);
 	if (err)
 		goto put_to;
-	err = mbuf_place_reserve(&to);
+	err = READ_ONCE(right->type) ? mbuf_place_reserve(&to) : -EKEYREVOKED;
 	if (err)
 		goto back;
 	m.handle = to.index;
