@@ -474,7 +474,8 @@ static int plan_make(struct pass_plan *plan, const struct mbuf_pass *pass,
 			if (!p->fresh)
 				return -ENOMEM;
 		}
-		err = mbuf_table_find_table(pass->root, 0, 0, &p->place);
+		err = mbuf_table_find_table(pass->root, 0, MBUF_RIGHT_MODIFY, 0,
+					    &p->place);
 		if (!err) {
 			err = mbuf_place_reserve(&p->place);
 			if (err) {

@@ -370,17 +370,18 @@ int mbuf_table_find(struct mbuf_table *root, u64 handle,
 }
 
 /**
- * mbuf_table_find_table() - find a table that something shall be put into
+ * mbuf_table_find_table() - find a table
  * @root: the session's root table
  * @handle: index or path of a table, 0: @root
+ * @need: MBUF_RIGHT_MODIFY if something shall be put into it, or 0
  * @index: where it shall be, 0: anywhere
  * @place: result, for mbuf_place_put(); on success only
  *
  * Context: may sleep.
  * Return: as mbuf_table_find(), and -EINVAL for @index.
  */
-int mbuf_table_find_table(struct mbuf_table *root, u64 handle, u64 index,
-			  struct mbuf_place *place)
+int mbuf_table_find_table(struct mbuf_table *root, u64 handle, u32 need,
+			  u64 index, struct mbuf_place *place)
 {
 	int err;
 
@@ -391,7 +392,7 @@ int mbuf_table_find_table(struct mbuf_table *root, u64 handle, u64 index,
 		if (err)
 			return err;
 		err = place_descend(place, place->index);
-		if (!err && !(place->rights & MBUF_RIGHT_MODIFY))
+		if (!err && need & ~place->rights)
 			err = -EACCES;
 		if (err) {
 			mbuf_place_put(place);
@@ -596,7 +597,8 @@ static bool table_taken(struct mbuf_table *t, u32 index)
  * @place: where
  *
  * Context: may sleep.
- * Return: how many it were, or -ENOENT, -EBUSY.
+ * Return: how many it were, or -ENOENT, -EBUSY; -EACCES: the path lacks
+ * MBUF_RIGHT_MODIFY.
  */
 long mbuf_place_revoke(const struct mbuf_place *place)
 {
@@ -604,6 +606,8 @@ long mbuf_place_revoke(const struct mbuf_place *place)
 	struct mbuf_right *right;
 	long nr = -ENOENT;
 
+	if (!(place->rights & MBUF_RIGHT_MODIFY))
+		return -EACCES;
 	/* So that nobody ends it meanwhile. */
 	mutex_lock(&t->lock);
 	right = t->dead ? NULL : xa_load(&t->slots, place->index);

@@ -56,8 +56,8 @@ struct mbuf_nest *mbuf_table_nest(struct mbuf_table *t);
 
 int mbuf_table_find(struct mbuf_table *root, u64 handle,
 		    struct mbuf_place *place);
-int mbuf_table_find_table(struct mbuf_table *root, u64 handle, u64 index,
-			  struct mbuf_place *place);
+int mbuf_table_find_table(struct mbuf_table *root, u64 handle, u32 need,
+			  u64 index, struct mbuf_place *place);
 void mbuf_place_put(struct mbuf_place *place);
 
 int mbuf_place_use(const struct mbuf_place *place, struct mbuf_use *use);

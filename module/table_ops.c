@@ -63,7 +63,8 @@ int mbuf_handle_new(struct mbuf_table *root, u64 table, u64 *index,
 	struct mbuf_place place;
 	int err;
 
-	err = mbuf_table_find_table(root, table, *index, &place);
+	err = mbuf_table_find_table(root, table, MBUF_RIGHT_MODIFY, *index,
+				    &place);
 	if (err)
 		goto kill;
 	err = mbuf_place_reserve(&place);
@@ -274,7 +275,8 @@ static long handle_move(struct mbuf_table *root, void __user *arg, size_t size)
 	err = mbuf_table_find(root, m.from, &from);
 	if (err)
 		return err;
-	err = mbuf_table_find_table(root, m.target, m.handle, &to);
+	err = mbuf_table_find_table(root, m.target, MBUF_RIGHT_MODIFY, m.handle,
+				    &to);
 	if (err)
 		goto put_from;
 	right = mbuf_place_take(&from, 0);
@@ -429,7 +431,7 @@ static long table_list(struct mbuf_table *root, void __user *arg, size_t size)
 	if ((uintptr_t)l.entries != l.entries)
 		return -EFAULT;
 	to = u64_to_user_ptr(l.entries);
-	err = mbuf_table_find_table(root, l.target, 0, &place);
+	err = mbuf_table_find_table(root, l.target, 0, 0, &place);
 	if (err)
 		return err;
 	while (done < l.nr && l.start <= MBUF_INDEX_MAX) {

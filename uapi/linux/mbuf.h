@@ -2200,8 +2200,8 @@ struct mbuf_handle_copy {
  *
  * On a session. DELETE: what was derived from it counts as derived from what it
  * was derived from. An owner takes with it what it owns. REVOKE returns how
- * many handles it has ended. Errors: ENOENT, ENOTDIR, EACCES (the table),
- * EBUSY: another call is moving it.
+ * many handles it has ended. Errors: ENOENT, ENOTDIR; EACCES: the table (both
+ * need %MBUF_RIGHT_MODIFY of it); EBUSY: another call is moving it.
  */
 struct mbuf_handle {
 	__u64 target;
@@ -2255,7 +2255,7 @@ struct mbuf_handle_entry {
  *		mbuf_handle_entry) or more, a multiple of 8, at most 256
  *
  * On a session. Returns how many were told; fewer than @nr: that was all.
- * Errors: ENOENT, ENOTDIR, EACCES, EKEYREVOKED.
+ * Errors: ENOENT, ENOTDIR, EKEYREVOKED; EACCES: it needs %MBUF_RIGHT_LOOKUP.
  */
 struct mbuf_table_list {
 	__u64 target;
