@@ -529,6 +529,8 @@ static int message_enqueue_on(struct mbuf_message *m, struct file *dest)
 
 	err = mbuf_queue_enqueue(dest, &m->item, &m->w, &m->line);
 	if (err < 0) {
+		/* Who tries next may be another. */
+		mbuf_item_drop_creds(m->item);
 		if (caps)
 			mbuf_caps_nest_back(caps, &m->nest);
 		return err;
