@@ -254,7 +254,9 @@ static int message_arrived(struct wait_queue_entry *wqe, unsigned int mode,
 	struct mbuf_message *m = container_of(wqe, struct mbuf_message,
 					      arrival);
 
-	m->arrived->ops->tell(m->arrived);
+	/* Who only looks at a message puts it back: that is no arrival. */
+	if (!(key_to_poll(key) & MBUF_POLL_AGAIN))
+		m->arrived->ops->tell(m->arrived);
 	return 0;
 }
 

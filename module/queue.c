@@ -518,7 +518,7 @@ void __mbuf_effects(struct mbuf_queue *q, struct mbuf_effects *fx)
 {
 	if (fx->poll_in)
 		wake_up_interruptible_poll(&q->poll_in,
-					   EPOLLIN | EPOLLRDNORM);
+					   EPOLLIN | EPOLLRDNORM | fx->more);
 	if (fx->poll_out)
 		wake_up_interruptible_poll(&q->poll_out,
 					   EPOLLOUT | EPOLLWRNORM);

@@ -61,6 +61,7 @@
 #ifndef _MBUF_QUEUE_H
 #define _MBUF_QUEUE_H
 
+#include <linux/poll.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include "object.h"
@@ -106,6 +107,9 @@ struct file *mbuf_queue_new_sender(struct file *recv);
 bool mbuf_queue_is(const struct file *file);
 u64 mbuf_queue_id(const struct file *file);
 struct mbuf_nest *mbuf_queue_nest(const struct file *file);
+/* In a wake-up of those: it has been there before. No poller asks for it. */
+#define MBUF_POLL_AGAIN		EPOLLMSG
+
 wait_queue_head_t *mbuf_queue_arrivals(const struct file *file);
 long mbuf_queue_ioctl(struct file *file, unsigned int cmd, void __user *arg,
 		      u64 target, struct mbuf_table *root);

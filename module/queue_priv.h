@@ -98,6 +98,7 @@ struct mbuf_queue {
  * @wake: whose wait has ended, from mbuf_waiter_finish()
  * @poll_in: pollers of receive rights have to look
  * @poll_out: pollers of send rights have to look
+ * @more: what else pollers of receive rights are told if they have to look
  * @garbage: messages to be freed
  *
  * One call ends the wait of one task at most: a message in serves one
@@ -107,6 +108,7 @@ struct mbuf_effects {
 	unsigned long wake;
 	bool poll_in;
 	bool poll_out;
+	__poll_t more;
 	struct mbuf_item *garbage;
 };
 

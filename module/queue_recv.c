@@ -129,10 +129,11 @@ static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 	q->nr_parked--;
 	/*
 	 * A message object was a send right as long as it stood in line. That
-	 * it was the last is nothing to tell now, as there is a message.
+	 * it was the last is nothing to tell receivers, as there is a message;
+	 * but some poll for that.
 	 */
-	if (unlikely(!w->task))
-		q->nr_send--;
+	if (unlikely(!w->task) && !--q->nr_send)
+		fx->more = EPOLLHUP | EPOLLRDHUP;
 	fx->poll_in = queue_polled(&q->poll_in);
 	fx->wake = mbuf_waiter_finish(w, MBUF_DONE);
 	if (list_empty(&level->parked))
@@ -181,6 +182,7 @@ static void queue_put_back(struct mbuf_queue *q, struct mbuf_item *item)
 		if (q->depth > q->slots && q->flags & MBUF_QUEUE_OVERWRITE)
 			mbuf_queue_overwrite(q, &fx);
 		fx.poll_in = queue_polled(&q->poll_in);
+		fx.more = MBUF_POLL_AGAIN;
 	}
 	spin_unlock(&q->lock);
 	mbuf_effects(q, &fx);
