@@ -37,7 +37,8 @@
  * @w: its place there
  * @arrived: told when a message comes to @inbox; may be NULL; constant
  * @arrival: how it is told
- * @inbox: the inbox's receive right, or NULL; constant
+ * @inbox: the inbox's receive right, or NULL; constant, also when the owner has
+ *	gone
  * @nest: where it is in who owns whom
  * @payer: who pays; holds a reference; constant
  * @id: identity; constant
@@ -75,6 +76,8 @@ static void message_put(struct mbuf_message *m)
 {
 	if (!refcount_dec_and_test(&m->ref))
 		return;
+	if (m->inbox)
+		mbuf_file_put(m->inbox);
 	mbuf_uncharge(m->payer, &message_charge);
 	mbuf_account_put(m->payer);
 	kfree(m);
@@ -146,7 +149,6 @@ static void message_destroy(struct mbuf_message *m)
 			remove_wait_queue(mbuf_queue_arrivals(m->inbox),
 					  &m->arrival);
 		mbuf_nest_move(mbuf_queue_nest(m->inbox), NULL);
-		mbuf_file_put(m->inbox);
 	}
 	mbuf_target_put(m->arrived);
 	mbuf_target_put(m->w.target);
@@ -715,12 +717,7 @@ static long message_grant(struct mbuf_table *root, void __user *arg,
 	m = message_find(root, g.target);
 	if (IS_ERR(m))
 		return PTR_ERR(m);
-	/* Busy, so that the inbox is there. */
-	err = message_work(m);
-	if (err)
-		goto put;
 	file = m->inbox ? mbuf_queue_new_sender(m->inbox) : ERR_PTR(-ENOTTY);
-	message_worked(m);
 	err = PTR_ERR_OR_ZERO(file);
 	if (err)
 		goto put;
@@ -802,21 +799,10 @@ static bool cmd_sends(unsigned int nr)
 static long inbox_ioctl(struct mbuf_message *m, unsigned int cmd,
 			void __user *arg, u64 target, struct mbuf_table *root)
 {
-	struct file *inbox = NULL;
-	long ret;
-
-	/* Busy, so that the inbox is there; it lasts as long as the call. */
-	ret = message_work(m);
-	if (ret)
-		return ret;
-	if (m->inbox)
-		inbox = get_file(m->inbox);
-	message_worked(m);
-	if (!inbox)
+	/* It is there as long as @m, which is in use. */
+	if (!m->inbox)
 		return -ENOTTY;
-	ret = mbuf_queue_ioctl(inbox, cmd, arg, target, root);
-	fput(inbox);
-	return ret;
+	return mbuf_queue_ioctl(m->inbox, cmd, arg, target, root);
 }
 
 /**
