@@ -2200,8 +2200,10 @@ struct mbuf_handle_copy {
  *
  * On a session. DELETE: what was derived from it counts as derived from what it
  * was derived from. An owner takes with it what it owns. REVOKE returns how
- * many handles it has ended. Errors: ENOENT, ENOTDIR; EACCES: the table (both
- * need %MBUF_RIGHT_MODIFY of it); EBUSY: another call is moving it.
+ * many handles it has ended. CANCEL takes a message object out of line:
+ * EALREADY: it is in none; ENOTTY: it is no message object; EBUSY: as in LOAD.
+ * Errors: ENOENT, ENOTDIR; EACCES: the table (DELETE and REVOKE need
+ * %MBUF_RIGHT_MODIFY of it); EBUSY: another call is moving it.
  */
 struct mbuf_handle {
 	__u64 target;
@@ -2305,12 +2307,14 @@ struct mbuf_table_list {
  * @resv:	must be 0
  * @sent:	what to tell when the message has entered its destination, or
  *		cannot any more: a descriptor; fd -1: nothing
- * @arrived:	what to tell when a message has come to the inbox; likewise
+ * @arrived:	what to tell when a message has come to the inbox and nobody waits
+ *		for it there, or when none can come any more; likewise
  * @id:		out: identity
  *
  * On a session. Room for @max_msg bytes is allocated and charged now. Errors:
- * EINVAL: a size, or all of them are 0. EBADF, ENOTTY: @sent, @arrived: no
- * descriptor, or neither an eventfd nor an endpoint. EDQUOT, EEXIST, ENOENT,
+ * EINVAL: a size, or all of them are 0. EBADF, ENOTTY, EPERM: @sent, @arrived:
+ * no descriptor, neither an eventfd nor an endpoint, or an endpoint that belongs
+ * to a thread. EDQUOT, EEXIST, ENOENT,
  * ENOTDIR, EACCES.
  */
 struct mbuf_message_create {
@@ -2338,8 +2342,9 @@ struct mbuf_message_create {
  * @stride:	as in struct mbuf_xfer_caps
  * @resv:	must be 0
  *
- * On a session. What was loaded before is dropped. Errors: EBUSY: it is in
- * line. EMSGSIZE: more than it was made for. Those of SEND_CAPS that are about
+ * On a session. What was loaded before is dropped, also if this fails but for
+ * EBUSY, EINVAL and EMSGSIZE. Errors: EBUSY: it is in line, or another call is
+ * loading or sending it. EMSGSIZE: more than it was made for. Those of SEND_CAPS that are about
  * capabilities. EFAULT. EDQUOT.
  */
 struct mbuf_message_load {
@@ -2363,7 +2368,7 @@ struct mbuf_message_load {
  * On a session. Returns 0 if the message has entered (and the target is not
  * told), or 1 if it stands in line.
  *
- * Errors: EBUSY: it is in line already. ENODATA: nothing is loaded. EPIPE: no
+ * Errors: EBUSY: it is in line already, or in use, as in LOAD. ENODATA: nothing is loaded. EPIPE: no
  * receive right is left. EMSGSIZE: longer than max_msg, or more than max_caps.
  * EPERM: it has capabilities and the queue was made without %MBUF_QUEUE_CAPS.
  * EINVAL: a priority, or a length of 0, that the queue does not have. ENOBUFS:
@@ -2398,7 +2403,8 @@ struct mbuf_message_enqueue {
  * @inbox:	out: identity of the inbox, or 0. QUEUE_INFO with @target tells
  *		more
  *
- * On a session. Errors: ENOENT, ENOTDIR, EACCES; ENOTTY: it is none.
+ * On a session. Errors: ENOENT, ENOTDIR, EACCES; ENOTTY: it is none; EBUSY: it is
+ * in use, as in LOAD.
  */
 struct mbuf_message_info {
 	__u64 target;
