@@ -834,6 +834,12 @@ TEST_F(queue, no_effect)
 	/* What is loaded goes before the rest is known. */
 	EXPECT_EQ(-EBADF, mbuf_message_load(s, m, text, 8, &bad, 1));
 	EXPECT_EQ(MBUF_MESSAGE_EMPTY, m_info(s, m).state);
+	/* What was to be moved is where it was. */
+	h = 0;
+	ASSERT_EQ(0, mbuf_handle_put(s, efd, 0, 0, &h));
+	EXPECT_EQ(-EBADF, mbuf_message_load(s, m, text, 8, (struct mbuf_cap[]){
+					    mbuf_cap_move(h), bad }, 2));
+	EXPECT_EQ(0, mbuf_handle_delete(s, h));
 	bad = mbuf_cap_fd(s);
 	EXPECT_EQ(-EOPNOTSUPP, mbuf_message_load(s, m, text, 8, &bad, 1));
 	EXPECT_EQ(-EFAULT, mbuf_message_load(s, m, (void *)8, 8, NULL, 0));

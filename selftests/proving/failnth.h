@@ -291,15 +291,19 @@ static bool same_usage_of(const struct state *a, const struct state *b)
 	return a->q.objects.used == b->q.objects.used &&
 	       a->q.memory.used == b->q.memory.used &&
 	       a->q.inflight.used == b->q.inflight.used &&
+	       a->q.handles.used == b->q.handles.used &&
+	       a->q.caps.used == b->q.caps.used &&
 	       a->fds == b->fds && a->lowest == b->lowest;
 }
 
 static void print_usage(const char *what, const struct state *st)
 {
-	diag("%s: %llu objects, %llu bytes, %llu in flight, %d descriptors, next is %d",
+	diag("%s: %llu objects, %llu bytes, %llu in flight, %llu handles, %llu capabilities, %d descriptors, next is %d",
 	     what, (unsigned long long)st->q.objects.used,
 	     (unsigned long long)st->q.memory.used,
-	     (unsigned long long)st->q.inflight.used, st->fds, st->lowest);
+	     (unsigned long long)st->q.inflight.used,
+	     (unsigned long long)st->q.handles.used,
+	     (unsigned long long)st->q.caps.used, st->fds, st->lowest);
 }
 
 /*
