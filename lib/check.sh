@@ -80,9 +80,9 @@ functions_of_header() {
 	# Only what the library's headers declare: line markers tell the files
 	# apart. What is inline is not exported, and begins and ends in the
 	# first column.
-	printf '#include <mbuf_%s.h>\n' ring_many stream |
+	printf '#include <mbuf_%s.h>\n' ring_many stack stream |
 		"$CC" -E -I"$here/include" -I"$uapi" -x c - |
-		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf(_ring|_ring_many|_stream)?\.h"$/); next }
+		awk '/^# [0-9]+ "/ { own = ($3 ~ /include\/mbuf(_ring|_ring_many|_stack|_stream)?\.h"$/); next }
 		     !own { next }
 		     /^static inline/ { inside = 1 }
 		     !inside
@@ -102,6 +102,7 @@ functions_of_header > header.txt
 	echo '#include <mbuf.h>'
 	echo '#include <mbuf_ring.h>'
 	echo '#include <mbuf_ring_many.h>'
+	echo '#include <mbuf_stack.h>'
 	echo '#include <mbuf_stream.h>'
 	echo '#include <stdio.h>'
 	echo 'typedef void (*function)(void);'
@@ -564,6 +565,7 @@ staged_install() {
 		.$prefix/include/mbuf.h
 		.$prefix/include/mbuf_ring.h
 		.$prefix/include/mbuf_ring_many.h
+		.$prefix/include/mbuf_stack.h
 		.$prefix/include/mbuf_stream.h
 		.$prefix/lib/any/libmbuf.a
 		.$prefix/lib/any/libmbuf.so

@@ -37,7 +37,7 @@ const char *mbuf_strerror(int err)
 	case -ENAMETOOLONG:
 		return "the name is longer than the module allows";
 	case -ENOSPC:
-		return "the listener's list is full, or it has too many accept queues";
+		return "a listener's list is full; too many accept queues; no protection key left";
 	case -EALREADY:
 		return "the offer has been taken: look at the answer";
 	case -ESTALE:
@@ -55,7 +55,7 @@ const char *mbuf_strerror(int err)
 	case -E2BIG:
 		return "asks for something that this version of the module does not know";
 	case -EOPNOTSUPP:
-		return "no table of handles, or no binding to threads; or only a provider can";
+		return "no table, no binding to threads, no protection keys; or for a provider";
 	case -EFAULT:
 		return "an address is not accessible";
 	case -ENOMEM:

@@ -434,6 +434,10 @@ static void region_show_fdinfo(struct seq_file *m, struct file *file)
 		   i_size_read(file_inode(r->memory->file)));
 	seq_printf(m, "mbuf-rights:\t%x\n", r->rights);
 	seq_printf(m, "mbuf-solid:\t%d\n", r->solid);
+	/* What a mapping of it shows, too. */
+	seq_puts(m, "mbuf-name:\t");
+	seq_file_path(m, r->memory->file, "\n");
+	seq_putc(m, '\n');
 }
 
 static const struct file_operations region_fops = {
