@@ -145,8 +145,11 @@ fragment() {	# a number
 	#include <sys/wait.h>
 	#include <linux/io_uring.h>
 	#include <mbuf.h>
+	#include <pthread.h>
 	#include <mbuf_ring_many.h>
+	#include <mbuf_stack.h>
 	#include <mbuf_stream.h>
+	void *on_stack(void *stack);
 	void work(const void *data, size_t len);
 	void complain(const char *text);
 	int fragment(int session, int in, int out, int end, int other,
