@@ -34,6 +34,10 @@
 #define MAP_FIXED_NOREPLACE	0x100000
 #endif
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL	0x8U
+#endif
+
 #define RIGHTS		(MBUF_REGION_READ | MBUF_REGION_WRITE)
 
 /*
@@ -257,7 +261,11 @@ static int stack_memory(const char *name, size_t size)
 	int fd, err;
 
 	snprintf(full, sizeof(full), MBUF_STACK_PREFIX "%s", name);
-	fd = memfd_create(full, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Some systems allow no others; kernels before 6.3 do not know it. */
+	fd = memfd_create(full, MFD_CLOEXEC | MFD_ALLOW_SEALING |
+				MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create(full, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	if (ftruncate(fd, (off_t)size) ||

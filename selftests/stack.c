@@ -940,6 +940,8 @@ static void *sleeper(void *arg)
 
 	p->buf[0] = buf;
 	turn_next();
+	/* Who runs before it is granted anything does not have it yet. */
+	turn_wait(2);
 	if (p->shared < 0 && mbuf_stack_allow(p->s[0], p->s[1], RIGHTS_RW))
 		return NULL;
 	turn_next();
@@ -954,7 +956,8 @@ static void *filler(void *arg)
 	struct mbuf_stack_view view;
 	char *to;
 
-	turn_wait(2);
+	turn_next();
+	turn_wait(3);
 	p->can[0] = reach(p->buf[0]);
 	to = (char *)(uintptr_t)p->buf[0];
 	if (p->shared >= 0) {

@@ -89,7 +89,7 @@
  *    like while such threads run.
  *  - A new thread has the register of who created it until it calls
  *    mbuf_stack_run(). One that never does is not kept from what its creator
- *    could reach.
+ *    could reach, nor from what gets such a key later.
  *  - The memory is shared with whoever has it, so that two processes must not
  *    run on it: it is not there in the child of a fork(). fork() in
  *    mbuf_stack_run() gives a child that dies of SIGSEGV at once; posix_spawn()
