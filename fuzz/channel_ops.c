@@ -774,7 +774,8 @@ static void region_info_check(struct ctx *c, const struct value *arg,
 /* Providing ---------------------------------------------------------------- */
 
 static const uint64_t consent_flags[] = {
-	0, 0, 0, MBUF_CONSENT_UID, MBUF_CONSENT_FRESH,
+	0, 0, 0, MBUF_CONSENT_UID, MBUF_CONSENT_FRESH, MBUF_CONSENT_PAGED,
+	MBUF_CONSENT_PAGED,
 };
 
 /* The identity of the last consent to an offer that calls know. */
@@ -795,7 +796,7 @@ static const struct arg_spec consent_args[] = {
 	  FIELD(mbuf_consent, expires) },
 	FLAGS("rights", mbuf_consent, rights, rights_vals, .max = 3,
 	      .rare = 30),
-	FLAGS("flags", mbuf_consent, flags, consent_flags, .max = 3,
+	FLAGS("flags", mbuf_consent, flags, consent_flags, .max = 7,
 	      .rare = 30),
 	NUM("uid", mbuf_consent, uid, .max = 2, .rare = 10),
 	OUT("consent", mbuf_consent, consent.fd, K_CONSENT),

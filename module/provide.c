@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include "compat.h"
 #include "offer_priv.h"
+#include "paged.h"
 #include "provide.h"
 #include "region.h"
 
@@ -17,7 +18,8 @@
 #define INFO_SIZE_V0	136
 #define PROVIDE_SIZE_V0	88
 
-#define CONSENT_FLAGS	(MBUF_CONSENT_UID | MBUF_CONSENT_FRESH)
+#define CONSENT_FLAGS	(MBUF_CONSENT_UID | MBUF_CONSENT_FRESH | \
+			 MBUF_CONSENT_PAGED)
 #define PROVIDE_FLAGS	(MBUF_PROVIDE_ALLOCATE | MBUF_PROVIDE_CHECK)
 
 /**
@@ -621,6 +623,11 @@ static struct file *provision_memory(struct provision *p,
 	if (!memory)
 		return ERR_PTR(-EBADF);
 	err = mbuf_region_check(memory, p->rights, p->solid, &is);
+	/* A pager can make them wait, for as long as it likes. */
+	if (!err && mbuf_paged_is(memory) &&
+	    ~(p->consent[BID_MAKER]->flags & p->consent[BID_TAKER]->flags) &
+	    MBUF_CONSENT_PAGED)
+		err = -EPERM;
 	if (!err && (is < p->min || is > p->max || is & ~PAGE_MASK ||
 		     (arg->size && arg->size != is)))
 		err = -EMSGSIZE;

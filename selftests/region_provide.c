@@ -5,6 +5,7 @@
  */
 #include <sys/resource.h>
 
+#include "paged.h"
 #include "provide.h"
 
 /* An offer of @a, and the consents of both sides. */
@@ -307,6 +308,62 @@ TEST_F(region, provided_from_a_region)
 	close(memfd);
 }
 
+/* Memory with a pager: only to those who have said that they take it. */
+TEST_F(region, provided_with_a_pager)
+{
+	struct mbuf_consent x = {}, y = { .rights = RIGHTS_R };
+	struct mbuf_region_info info;
+	int pager, region, ro;
+	struct deal d;
+
+	if (!(self->q.features & MBUF_FEATURE_PAGED))
+		SKIP(return, "this module has no paged regions");
+	ASSERT_EQ(0, pg_create(self->session, self->size, &pager, &region,
+			       NULL));
+	ro = rg_grant(self->session, region, RIGHTS_R);
+	ASSERT_GE(ro, 0);
+	/* So that nobody has to wait for it. */
+	ASSERT_LT(0, pg_zero(pager, 0, self->size));
+
+	DEAL(&d, RIGHTS_RW, 0);
+	EXPECT_EQ(-EPERM, pv_provide(self->session, d.x, d.y, region));
+	close_fd(&d.x);
+	x.offer = d.o.id;
+	x.flags = MBUF_CONSENT_PAGED;
+	d.x = pv_consent_some(self->a, &x);
+	EXPECT_EQ(-EPERM, pv_provide(self->session, d.x, d.y, region));
+	close_fd(&d.y);
+	y.offer = d.o.id;
+	y.flags = MBUF_CONSENT_PAGED;
+	d.y = pv_consent_some(self->b, &y);
+	/* Not more than it has. */
+	EXPECT_EQ(-EPERM, pv_provide(self->session, d.x, d.y, ro));
+	ASSERT_EQ(0, pv_provide(self->session, d.x, d.y, region));
+	GET_BOTH(&d);
+	ASSERT_EQ(0, rg_info(self->theirs, &info));
+	EXPECT_EQ(RIGHTS_R, info.rights);
+	EXPECT_NE(0, info.options & MBUF_REGION_PAGED);
+	EXPECT_EQ(0, shared_between(self->mine, self->theirs, self->size, 1));
+	EXPECT_EQ(0, shared_between(region, self->theirs, self->size, 2));
+	EXPECT_EQ(1, read_only(self->theirs, self->size));
+	EXPECT_EQ(-EPERM, rg_grant(self->session, self->theirs, RIGHTS_RW));
+	CLOSE_BOTH();
+	deal_close(&d);
+
+	/* It is not solid. */
+	d.o = offer_of(4, RIGHTS_R, MBUF_OFFER_SOLID);
+	ASSERT_EQ(0, rg_offer(self->a, &d.o));
+	x.offer = d.o.id;
+	y.offer = d.o.id;
+	d.x = pv_consent_some(self->a, &x);
+	d.y = pv_consent_some(self->b, &y);
+	EXPECT_EQ(-EPERM, pv_provide(self->session, d.x, d.y, region));
+	deal_close(&d);
+	close(pager);
+	close(region);
+	close(ro);
+}
+
 TEST_F(region, rights_of_each_side)
 {
 	int memory = sealed_memfd(self->size, SEALS_SIZE);
@@ -591,7 +648,7 @@ TEST_F(region, refused_consents)
 		{ .rights = RIGHTS_RW },
 		{ .rights = MBUF_REGION_WRITE },
 		{ .rights = 4 | RIGHTS_R },
-		{ .flags = 4 },
+		{ .flags = 8 },
 		{ .uid = 1 },
 		{ .resv = 1 },
 		{ .expires = 1ull << 63 },

@@ -1699,13 +1699,16 @@ struct mbuf_paged_info {
  * and, unless the offer is one of %MBUF_OFFER_SOLID, give pages of it back. Its
  * size it cannot change. So the two have to trust it. What it has the kernel
  * allocate (%MBUF_PROVIDE_ALLOCATE) it never gets to see; %MBUF_CONSENT_FRESH
- * insists on that. Both are told which it was: %MBUF_OFFER_MEMFD in the options
+ * insists on that. A paged region, in which an access can wait for its pager, or
+ * be refused (SIGBUS), is provided only if both consents have
+ * %MBUF_CONSENT_PAGED. Both are told which it was: %MBUF_OFFER_MEMFD in the options
  * that ANSWER and CLAIM report means that the provider brought it.
  */
 
 /* Flags of a consent. */
 #define MBUF_CONSENT_UID	0x01	/* only this user may provide */
 #define MBUF_CONSENT_FRESH	0x02	/* only what the kernel allocates */
+#define MBUF_CONSENT_PAGED	0x04	/* also a paged region */
 
 /**
  * struct mbuf_consent - argument of MBUF_IOC_CONSENT
@@ -1852,7 +1855,8 @@ struct mbuf_consent_info {
  * @consent:	the consents of both sides, in any order
  * @memory:	without flags: a memfd, sealed against any change of its size
  *		(F_SEAL_SHRINK, F_SEAL_GROW; and F_SEAL_SEAL if it is to be
- *		written), or a region, that has all rights that the two get.
+ *		written), or a region, paged or not, that has all rights that
+ *		the two get.
  *		For an offer of %MBUF_OFFER_SOLID: a region that is one, too.
  *		Otherwise must be zero
  * @size:	in: with %MBUF_PROVIDE_ALLOCATE a size that both take, or 0 for
@@ -1877,7 +1881,7 @@ struct mbuf_consent_info {
  * the offer is over. EPIPE: an end is closed. ETIMEDOUT: one has expired.
  * EBUSY: the offer is being taken or provided. EACCES: only another user may
  * provide. EPERM: @memory is not as described; or a side insists on what the
- * kernel allocates. EMSGSIZE: @size, or that of @memory, is not what both take;
+ * kernel allocates, or does not take a paged region. EMSGSIZE: @size, or that of @memory, is not what both take;
  * or they take none in common. EINVAL: @rights; other arguments. EBADF: no
  * descriptor. ENOMEM: the offer stays open, and consents hold. EINTR.
  */
