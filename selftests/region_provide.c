@@ -416,6 +416,7 @@ TEST_F(region, impostors)
 	int memory = sealed_memfd(self->size, SEALS_SIZE);
 	int other[2], again, file;
 	struct deal d, e, back;
+	char path[64], text[512];
 
 	ASSERT_GE(memory, 0);
 	DEAL(&d, RIGHTS_RW, 0);
@@ -449,6 +450,11 @@ TEST_F(region, impostors)
 	EXPECT_EQ(-ESTALE, pv_provide(self->session, d.y, back.y, memory));
 	EXPECT_EQ(-EXDEV, pv_provide(self->session, d.x, back.y, memory));
 
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", d.x);
+	ASSERT_TRUE(read_file(path, text, sizeof(text)));
+	EXPECT_STREQ("consent", fdinfo_value(text, "mbuf-type"));
+	snprintf(path, sizeof(path), "%016llx", (unsigned long long)d.o.id);
+	EXPECT_STREQ(path, fdinfo_value(text, "mbuf-offer"));
 	/* A consent is nothing else than that. */
 	EXPECT_EQ(-1, read(d.x, &file, sizeof(file)));
 	EXPECT_EQ(-1, write(d.x, &file, sizeof(file)));
