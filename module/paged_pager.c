@@ -382,10 +382,13 @@ static long pager_refuse(struct mbuf_paged *p, void __user *arg, size_t size)
 /* Under the region's lock. */
 static u8 page_state(struct mbuf_paged *p, pgoff_t index)
 {
+	struct folio *folio = xa_load(&p->pages, index);
 	u8 state = MBUF_PAGE_RESIDENT;
 
-	if (!xa_load(&p->pages, index))
+	if (!folio)
 		return 0;
+	if (paged_mapped(folio))
+		state |= MBUF_PAGE_MAPPED;
 	if (xa_get_mark(&p->pages, index, PAGED_DIRTY))
 		state |= MBUF_PAGE_DIRTY;
 	if (xa_get_mark(&p->pages, index, PAGED_ASK))
@@ -647,10 +650,8 @@ static bool protect_end(struct mbuf_paged *p, struct folio *folio,
 	folio_lock(folio);
 	xa_lock(&p->pages);
 	if (flags & MBUF_PROTECT_CLEAN && xa_load(&p->pages, index) == folio) {
-		int mapped = atomic_read(&folio->_mapcount) + 1;
-
 		busy = folio_ref_count(folio) >
-		       1 + (long)folio->private + mapped;
+		       1 + (long)folio->private + paged_mapped(folio);
 		if (busy)
 			__xa_set_mark(&p->pages, index, PAGED_DIRTY);
 	}
@@ -675,7 +676,8 @@ static long pager_protect(struct mbuf_paged *p, void __user *arg, size_t size)
 		return err;
 	if (a.target)
 		return -EOPNOTSUPP;
-	if (a.resv || a.flags & ~(MBUF_PROTECT_CLEAN | MBUF_PROTECT_ASK))
+	if (a.resv || a.flags & ~(MBUF_PROTECT_CLEAN | MBUF_PROTECT_ASK |
+				 MBUF_PROTECT_UNMAP))
 		return -EINVAL;
 	err = range_check(p, a.offset, a.size);
 	if (err)

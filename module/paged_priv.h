@@ -123,6 +123,12 @@ static inline void paged_release(struct folio *folio)
 	folio->private = (void *)((unsigned long)folio->private - 1);
 }
 
+/* In how many page tables is it? Exact while the folio is locked. */
+static inline int paged_mapped(struct folio *folio)
+{
+	return atomic_read(&folio->_mapcount) + 1;
+}
+
 /*
  * Does anybody else use a page that is in no page table: for I/O, say? Under
  * the region's lock.

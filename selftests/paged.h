@@ -121,13 +121,22 @@ static inline int pg_pages(int pager, size_t offset, size_t size,
 	return (int)xioctl(pager, MBUF_IOC_PAGES, &p);
 }
 
-/* The state of one page, or -errno. */
+/* The state of one page but for being mapped, or -errno. */
 static inline int pg_state(int pager, size_t offset)
 {
 	uint8_t state = POISON;
 	int ret = pg_pages(pager, offset, page_size(), &state);
 
-	return ret ? ret : state;
+	return ret ? ret : state & ~MBUF_PAGE_MAPPED;
+}
+
+/* 1 or 0, or -errno. */
+static inline int pg_mapped(int pager, size_t offset)
+{
+	uint8_t state = POISON;
+	int ret = pg_pages(pager, offset, page_size(), &state);
+
+	return ret ? ret : !!(state & MBUF_PAGE_MAPPED);
 }
 
 static inline struct mbuf_paged_info pg_info(int pager)

@@ -728,11 +728,32 @@ TEST_F(paged, protect)
 	EXPECT_EQ(0, toucher_join(&t));
 	EXPECT_EQ(4, peek(self->p));
 
-	EXPECT_EQ(-EINVAL, pg_protect(self->pager, 0, self->page, 4));
+	EXPECT_EQ(-EINVAL, pg_protect(self->pager, 0, self->page, 8));
 	EXPECT_EQ(-EINVAL, pg_protect(self->pager, 0, 0, 0));
 	EXPECT_EQ(-EINVAL, pg_pages(self->pager, 0, self->size + self->page,
 				    self->data));
 	EXPECT_EQ(-EFAULT, pg_pages(self->pager, 0, self->size, NULL));
+}
+
+/* Which pages are in use? */
+TEST_F(paged, mapped)
+{
+	supply_pages(0, 2);
+	EXPECT_EQ(0, pg_mapped(self->pager, 0));
+	EXPECT_PAGE(0);
+	EXPECT_EQ(1, pg_mapped(self->pager, 0));
+	EXPECT_EQ(0, pg_mapped(self->pager, PAGE(1)));
+	self->p[PAGE(1)] = self->data[PAGE(1)];
+	EXPECT_EQ(0, pg_protect(self->pager, 0, self->size,
+				MBUF_PROTECT_UNMAP));
+	EXPECT_EQ(0, pg_mapped(self->pager, 0));
+	EXPECT_EQ(0, pg_mapped(self->pager, PAGE(1)));
+	EXPECT_EQ(MBUF_PAGE_RESIDENT | MBUF_PAGE_DIRTY,
+		  pg_state(self->pager, PAGE(1)));
+	EXPECT_PAGE(0);
+	EXPECT_EQ(1, pg_mapped(self->pager, 0));
+	EXPECT_EQ(0, pg_mapped(self->pager, PAGE(1)));
+	EXPECT_EQ(0, pg_info(self->pager).faults);
 }
 
 /* Mappings */

@@ -1384,7 +1384,8 @@ struct mbuf_region_info {
  * A page that is there is *dirty* if it was written to since it was supplied, or
  * since PROTECT has said that it is clean. It is *protected* if SUPPLY or
  * PROTECT said so; then who wants to write waits, the pager gets a message with
- * %MBUF_FAULT_PROTECTED, and answers with PROTECT or REFUSE.
+ * %MBUF_FAULT_PROTECTED, and answers with PROTECT or REFUSE. It is *mapped* if it
+ * was touched since it was supplied, or PROTECT has unmapped it.
  *
  * What happens to a mapping:
  *
@@ -1543,6 +1544,7 @@ struct mbuf_refuse {
 #define MBUF_PAGE_PROTECTED	0x04	/* writers have to ask */
 #define MBUF_PAGE_EVICTED	0x08	/* EVICT: it was there and is not now */
 #define MBUF_PAGE_BUSY		0x10	/* it is used, or being evicted */
+#define MBUF_PAGE_MAPPED	0x20	/* touched since supplied or unmapped */
 
 /* Flags of EVICT. */
 #define MBUF_EVICT_DROP		0x01	/* the content is not wanted */
@@ -1588,6 +1590,7 @@ struct mbuf_evict {
 /* Flags of PROTECT. */
 #define MBUF_PROTECT_CLEAN	0x01	/* no longer dirty */
 #define MBUF_PROTECT_ASK	0x02	/* protected; without this: not */
+#define MBUF_PROTECT_UNMAP	0x04	/* not mapped until it is touched again */
 
 /**
  * struct mbuf_protect - argument of MBUF_IOC_PROTECT
@@ -1601,7 +1604,9 @@ struct mbuf_evict {
  *
  * On a pager's descriptor: for pages that are there. Without %MBUF_PROTECT_ASK,
  * those who wait to write may do so. After %MBUF_PROTECT_CLEAN a page that is not
- * dirty is as it was when the call returned. Errors: EINVAL.
+ * dirty is as it was when the call returned. With any flag pages are unmapped:
+ * who touches one next finds it again, without the pager, and then PAGES says
+ * %MBUF_PAGE_MAPPED. So a pager sees which pages are in use. Errors: EINVAL.
  */
 struct mbuf_protect {
 	__u64 target;
