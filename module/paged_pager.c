@@ -244,25 +244,33 @@ static struct folio *supply_alloc(const void __user *data, bool zero)
 	return folio;
 }
 
-/* Returns 1 if the page was supplied, 0 if it was there. */
+/*
+ * Returns 1 if the page was supplied, 0 if it was there. What the call will have
+ * done then is told before it is, as it cannot be undone.
+ */
 static int supply_page(struct mbuf_paged *p, pgoff_t index,
-		       const void __user *data, u32 flags)
+		       const void __user *data, const struct mbuf_supply *a,
+		       void __user *arg, size_t size)
 {
 	struct folio *folio;
 	int err;
 
-	/* As it cannot be taken back out by anybody else, a look will do. */
 	if (xa_load(&p->pages, index))
 		return 0;
-	folio = supply_alloc(data, flags & MBUF_SUPPLY_ZERO);
+	folio = supply_alloc(data, a->flags & MBUF_SUPPLY_ZERO);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
+	err = mbuf_ioctl_put(arg, size, a, sizeof(*a));
+	if (err) {
+		folio_put(folio);
+		return err;
+	}
 	folio->mapping = p->inode->i_mapping;
 	folio->index = index;
 	xa_lock(&p->pages);
 	err = __xa_insert(&p->pages, index, folio, GFP_KERNEL);
 	if (!err) {
-		if (flags & MBUF_SUPPLY_PROTECT)
+		if (a->flags & MBUF_SUPPLY_PROTECT)
 			__xa_set_mark(&p->pages, index, PAGED_ASK);
 		p->resident++;
 		p->nr_supplied++;
@@ -314,11 +322,12 @@ static long pager_supply(struct mbuf_paged *p, void __user *arg, size_t size)
 				break;
 			}
 		}
-		if (i && signal_pending(current)) {
-			err = -ERESTARTSYS;
+		if (i && signal_pending(current))
 			break;
-		}
-		ret = supply_page(p, first + i, data + i * PAGE_SIZE, a.flags);
+		a.done = (u64)(i + 1) << PAGE_SHIFT;
+		a.supplied = supplied + 1;
+		ret = supply_page(p, first + i, data + i * PAGE_SIZE, &a, arg,
+				  size);
 		if (ret < 0) {
 			err = ret;
 			break;
@@ -338,7 +347,8 @@ static long pager_supply(struct mbuf_paged *p, void __user *arg, size_t size)
 		return err;
 	a.done = (u64)i << PAGE_SHIFT;
 	a.supplied = supplied;
-	return mbuf_ioctl_put(arg, size, &a, sizeof(a));
+	ret = mbuf_ioctl_put(arg, size, &a, sizeof(a));
+	return supplied ? 0 : ret;
 }
 
 /* REFUSE */
@@ -428,9 +438,9 @@ static void pages_unmap(struct mbuf_paged *p, struct folio **folios,
  * @tell: there is an array for states
  * @data: where the content goes
  * @states: where states go
- * @evicted: pages, as are the next two
- * @dirty: of these
- * @busy: left there
+ * @arg: where the results go
+ * @size: its size as the command says
+ * @a: results so far
  */
 struct evict {
 	struct mbuf_paged *p;
@@ -438,9 +448,9 @@ struct evict {
 	bool tell;
 	void __user *data;
 	u8 __user *states;
-	u64 evicted;
-	u64 dirty;
-	u64 busy;
+	void __user *arg;
+	size_t size;
+	struct mbuf_evict a;
 };
 
 /* Let nobody map them. Those that can be evicted are in @folios. */
@@ -474,6 +484,7 @@ static int evict_one(struct evict *e, struct folio *folio, u8 *state,
 		     pgoff_t index, u64 nth)
 {
 	struct mbuf_paged *p = e->p;
+	struct mbuf_evict a;
 	bool in_use;
 
 	xa_lock(&p->pages);
@@ -492,9 +503,17 @@ static int evict_one(struct evict *e, struct folio *folio, u8 *state,
 			return -EFAULT;
 	}
 	*state = (*state & ~MBUF_PAGE_RESIDENT) | MBUF_PAGE_EVICTED;
-	/* Told before it is done, as it cannot be undone. */
+	/* All is told before it is done, as it cannot be undone. */
 	if (e->tell && put_user(*state, e->states + nth))
 		return -EFAULT;
+	a = e->a;
+	a.done = (nth + 1) << PAGE_SHIFT;
+	a.evicted++;
+	if (*state & MBUF_PAGE_DIRTY)
+		a.dirty++;
+	if (mbuf_ioctl_put(e->arg, e->size, &a, sizeof(a)))
+		return -EFAULT;
+	e->a = a;
 
 	xa_lock(&p->pages);
 	__xa_erase(&p->pages, index);
@@ -503,9 +522,6 @@ static int evict_one(struct evict *e, struct folio *folio, u8 *state,
 	mbuf_paged_wake(p, index);
 	xa_unlock(&p->pages);
 	paged_drop(folio);
-	e->evicted++;
-	if (*state & MBUF_PAGE_DIRTY)
-		e->dirty++;
 	return 1;
 }
 
@@ -540,7 +556,7 @@ static unsigned int evict_chunk(struct evict *e, pgoff_t first, unsigned int nr,
 			break;
 		}
 		if (states[i] & MBUF_PAGE_BUSY)
-			e->busy++;
+			e->a.busy++;
 	}
 	done = i;
 	/* Those that were not evicted. */
@@ -554,46 +570,44 @@ static unsigned int evict_chunk(struct evict *e, pgoff_t first, unsigned int nr,
 
 static long pager_evict(struct mbuf_paged *p, void __user *arg, size_t size)
 {
-	struct evict e = { .p = p };
+	struct evict e = { .p = p, .arg = arg, .size = size };
+	struct mbuf_evict *a = &e.a;
 	pgoff_t first, n, i = 0;
-	struct mbuf_evict a;
 	void __user *states;
 	int err;
 
-	BUILD_BUG_ON(sizeof(a) != EVICT_SIZE_V0);
+	BUILD_BUG_ON(sizeof(*a) != EVICT_SIZE_V0);
 
-	err = mbuf_ioctl_get(&a, sizeof(a), EVICT_SIZE_V0, arg, size);
+	err = mbuf_ioctl_get(a, sizeof(*a), EVICT_SIZE_V0, arg, size);
 	if (err)
 		return err;
-	if (a.target)
+	if (a->target)
 		return -EOPNOTSUPP;
-	if (a.resv || a.flags & ~MBUF_EVICT_DROP ||
-	    (a.flags & MBUF_EVICT_DROP && a.data))
+	if (a->resv || a->flags & ~MBUF_EVICT_DROP ||
+	    (a->flags & MBUF_EVICT_DROP && a->data))
 		return -EINVAL;
-	err = range_check(p, a.offset, a.size);
+	err = range_check(p, a->offset, a->size);
 	if (err)
 		return err;
-	first = a.offset >> PAGE_SHIFT;
-	n = a.size >> PAGE_SHIFT;
-	e.drop = a.flags & MBUF_EVICT_DROP;
-	e.tell = a.states;
-	err = range_ptr(a.data, e.drop ? 0 : a.size, &e.data) ?:
-	      range_ptr(a.states, e.tell ? n : 0, &states);
+	first = a->offset >> PAGE_SHIFT;
+	n = a->size >> PAGE_SHIFT;
+	e.drop = a->flags & MBUF_EVICT_DROP;
+	e.tell = a->states;
+	err = range_ptr(a->data, e.drop ? 0 : a->size, &e.data) ?:
+	      range_ptr(a->states, e.tell ? n : 0, &states);
+	if (err)
+		return err;
 	e.states = states;
-	/* Nothing can be told after a page is gone. */
-	if (!err && mbuf_ioctl_put(arg, size, &a, sizeof(a)))
-		err = -EFAULT;
-	if (err)
-		return err;
+	a->evicted = 0;
+	a->dirty = 0;
+	a->busy = 0;
 
 	while (i < n) {
 		unsigned int nr = min_t(pgoff_t, n - i, PAGES_CHUNK);
 		unsigned int done;
 
-		if (i && signal_pending(current)) {
-			err = -ERESTARTSYS;
+		if (i && signal_pending(current))
 			break;
-		}
 		done = evict_chunk(&e, first + i, nr, i, &err);
 		i += done;
 		if (done < nr)
@@ -602,13 +616,11 @@ static long pager_evict(struct mbuf_paged *p, void __user *arg, size_t size)
 	}
 	if (!i)
 		return err;
-	if (!e.evicted && e.busy)
+	if (!a->evicted && a->busy)
 		return -EBUSY;
-	a.done = (u64)i << PAGE_SHIFT;
-	a.evicted = e.evicted;
-	a.dirty = e.dirty;
-	a.busy = e.busy;
-	return mbuf_ioctl_put(arg, size, &a, sizeof(a));
+	a->done = (u64)i << PAGE_SHIFT;
+	err = mbuf_ioctl_put(arg, size, a, sizeof(*a));
+	return a->evicted ? 0 : err;
 }
 
 /* PROTECT */

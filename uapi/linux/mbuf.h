@@ -1607,6 +1607,8 @@ struct mbuf_evict {
  * dirty is as it was when the call returned. With any flag pages are unmapped:
  * who touches one next finds it again, without the pager, and then PAGES says
  * %MBUF_PAGE_MAPPED. So a pager sees which pages are in use. Errors: EINVAL.
+ * With EFAULT some of it, or all, may have been done: to do it again does no
+ * harm.
  */
 struct mbuf_protect {
 	__u64 target;
