@@ -278,8 +278,10 @@ static int right_mmap(struct file *file, struct vm_area_struct *vma)
 	 * Not to grow: nor, as it is special then, to be locked, which would
 	 * refer to pages in a way that we could not tell from I/O, nor to
 	 * become huge pages. A dump would fetch all of it from the pager.
+	 * Mixed, as vm_insert_pages() in a fault wants it; see map_around().
 	 */
-	mbuf_vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYEXEC);
+	mbuf_vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_MIXEDMAP,
+			  VM_MAYEXEC);
 	vma->vm_ops = &mbuf_paged_vm_ops;
 	return 0;
 }

@@ -10,6 +10,9 @@
 #include "compat.h"
 #include "paged_priv.h"
 
+/* Pages that are mapped together with one that is touched, at most. */
+#define AROUND	31
+
 /* Who waits */
 
 /* Under the region's lock. */
@@ -318,6 +321,43 @@ unlock:
 	return ret;
 }
 
+/*
+ * Who reads a page is likely to read those that follow. Map some that are there,
+ * as the core does with files. They are locked meanwhile, so that this is like a
+ * fault of each. If it does not work out they will have one.
+ */
+static void map_around(struct vm_fault *vmf, struct mbuf_paged *p)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long addr = (vmf->address & PAGE_MASK) + PAGE_SIZE;
+	unsigned long max = min_t(unsigned long, AROUND,
+				  (vma->vm_end - addr) >> PAGE_SHIFT);
+	struct page *pages[AROUND];
+	unsigned long nr = 0, left;
+
+	xa_lock(&p->pages);
+	for (; nr < max; nr++) {
+		struct folio *folio = page_there(p, vmf->pgoff + 1 + nr, false);
+
+		if (!folio || paged_private(folio) & PAGED_ALONE ||
+		    !folio_trylock(folio))
+			break;
+		folio_get(folio);
+		pages[nr] = folio_page(folio, 0);
+	}
+	xa_unlock(&p->pages);
+	if (!nr)
+		return;
+	left = nr;
+	vm_insert_pages(vma, addr, pages, &left);
+	while (nr--) {
+		struct folio *folio = page_folio(pages[nr]);
+
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+}
+
 static vm_fault_t paged_fault(struct vm_fault *vmf)
 {
 	struct mbuf_paged *p = mbuf_paged_of(vmf->vma->vm_file);
@@ -331,6 +371,9 @@ static vm_fault_t paged_fault(struct vm_fault *vmf)
 	do {
 		folio = page_get_locked(p, vmf->pgoff, write);
 		if (folio) {
+			if (!(vmf->flags & FAULT_FLAG_WRITE) &&
+			    vmf->vma->vm_flags & VM_MAYSHARE)
+				map_around(vmf, p);
 			vmf->page = folio_page(folio, 0);
 			return VM_FAULT_LOCKED;
 		}
@@ -364,7 +407,7 @@ static vm_fault_t paged_mkwrite(struct vm_fault *vmf)
 	return VM_FAULT_NOPAGE;
 }
 
-/* Without map_pages: what is mapped was asked for. */
+/* The core's map_pages knows only the page cache: see map_around(). */
 const struct vm_operations_struct mbuf_paged_vm_ops = {
 	.fault		= paged_fault,
 	.page_mkwrite	= paged_mkwrite,

@@ -244,33 +244,22 @@ static struct folio *supply_alloc(const void __user *data, bool zero)
 	return folio;
 }
 
-/*
- * Returns 1 if the page was supplied, 0 if it was there. What the call will have
- * done then is told before it is, as it cannot be undone.
- */
+/* Returns 1 if the page was supplied, 0 if it was there. */
 static int supply_page(struct mbuf_paged *p, pgoff_t index,
-		       const void __user *data, const struct mbuf_supply *a,
-		       void __user *arg, size_t size)
+		       const void __user *data, u32 flags)
 {
 	struct folio *folio;
 	int err;
 
-	if (xa_load(&p->pages, index))
-		return 0;
-	folio = supply_alloc(data, a->flags & MBUF_SUPPLY_ZERO);
+	folio = supply_alloc(data, flags & MBUF_SUPPLY_ZERO);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	err = mbuf_ioctl_put(arg, size, a, sizeof(*a));
-	if (err) {
-		folio_put(folio);
-		return err;
-	}
 	folio->mapping = p->inode->i_mapping;
 	folio->index = index;
 	xa_lock(&p->pages);
 	err = __xa_insert(&p->pages, index, folio, GFP_KERNEL);
 	if (!err) {
-		if (a->flags & MBUF_SUPPLY_PROTECT)
+		if (flags & MBUF_SUPPLY_PROTECT)
 			__xa_set_mark(&p->pages, index, PAGED_ASK);
 		p->resident++;
 		p->nr_supplied++;
@@ -284,11 +273,21 @@ static int supply_page(struct mbuf_paged *p, pgoff_t index,
 	return err == -EBUSY ? 0 : err;
 }
 
+/* The next page that is there; a guess, as it can be evicted or supplied. */
+static pgoff_t supply_next(struct mbuf_paged *p, pgoff_t from, pgoff_t end)
+{
+	unsigned long index = from;
+
+	if (from >= end || !xa_find(&p->pages, &index, end - 1, XA_PRESENT))
+		return end;
+	return index;
+}
+
 static long pager_supply(struct mbuf_paged *p, void __user *arg, size_t size)
 {
 	struct mbuf_charge charge = {};
 	struct mbuf_supply a;
-	pgoff_t first, n, i;
+	pgoff_t first, n, i, there;
 	u64 supplied = 0;
 	int err = 0, ret;
 	void __user *data;
@@ -309,7 +308,18 @@ static long pager_supply(struct mbuf_paged *p, void __user *arg, size_t size)
 		return ret;
 	first = a.offset >> PAGE_SHIFT;
 	n = a.size >> PAGE_SHIFT;
+	/*
+	 * That one page was done is told before it is, as it cannot be undone.
+	 * If more than that cannot be told in the end, to be supplied with what
+	 * is there does no harm.
+	 */
+	a.done = PAGE_SIZE;
+	a.supplied = 1;
+	ret = mbuf_ioctl_put(arg, size, &a, sizeof(a));
+	if (ret)
+		return ret;
 
+	there = supply_next(p, first, first + n);
 	for (i = 0; i < n; i++) {
 		pgoff_t chunk = min_t(pgoff_t, n - i, PAGES_CHUNK);
 
@@ -324,10 +334,12 @@ static long pager_supply(struct mbuf_paged *p, void __user *arg, size_t size)
 		}
 		if (i && signal_pending(current))
 			break;
-		a.done = (u64)(i + 1) << PAGE_SHIFT;
-		a.supplied = supplied + 1;
-		ret = supply_page(p, first + i, data + i * PAGE_SIZE, &a, arg,
-				  size);
+		ret = 0;
+		if (first + i != there)
+			ret = supply_page(p, first + i, data + i * PAGE_SIZE,
+					  a.flags);
+		else
+			there = supply_next(p, first + i + 1, first + n);
 		if (ret < 0) {
 			err = ret;
 			break;
@@ -640,6 +652,9 @@ static void protect_begin(struct mbuf_paged *p, struct folio **folios,
 			continue;
 		folios[i] = xa_load(&p->pages, index);
 		paged_hold(folios[i]);
+		if (flags & MBUF_PROTECT_UNMAP)
+			paged_private_set(folios[i], paged_private(folios[i]) |
+						     PAGED_ALONE);
 		if (flags & MBUF_PROTECT_CLEAN)
 			__xa_clear_mark(&p->pages, index, PAGED_DIRTY);
 		if (flags & MBUF_PROTECT_ASK) {
@@ -663,7 +678,7 @@ static bool protect_end(struct mbuf_paged *p, struct folio *folio,
 	xa_lock(&p->pages);
 	if (flags & MBUF_PROTECT_CLEAN && xa_load(&p->pages, index) == folio) {
 		busy = folio_ref_count(folio) >
-		       1 + (long)folio->private + paged_mapped(folio);
+		       paged_refs(folio) + paged_mapped(folio);
 		if (busy)
 			__xa_set_mark(&p->pages, index, PAGED_DIRTY);
 	}

@@ -108,19 +108,42 @@ void mbuf_paged_end_all(struct mbuf_paged *p);
 void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index);
 
 /*
+ * What is in a folio's private: how many are about to use it, and whether only
+ * who touches it may map it, as the pager wants to know. Under the region's lock.
+ */
+#define PAGED_ALONE	1UL
+#define PAGED_HOLD	2UL
+
+static inline unsigned long paged_private(const struct folio *folio)
+{
+	return (unsigned long)folio->private;
+}
+
+static inline void paged_private_set(struct folio *folio, unsigned long private)
+{
+	folio->private = (void *)private;
+}
+
+/*
  * Who is about to use a folio, and has a reference, but will look again once it
  * has it locked whether it may. Under the region's lock.
  */
 static inline void paged_hold(struct folio *folio)
 {
 	folio_get(folio);
-	folio->private = (void *)((unsigned long)folio->private + 1);
+	paged_private_set(folio, paged_private(folio) + PAGED_HOLD);
 }
 
 /* The reference is the caller's to keep or to drop. */
 static inline void paged_release(struct folio *folio)
 {
-	folio->private = (void *)((unsigned long)folio->private - 1);
+	paged_private_set(folio, paged_private(folio) - PAGED_HOLD);
+}
+
+/* References that are nobody's use: the region's, and those of paged_hold(). */
+static inline int paged_refs(const struct folio *folio)
+{
+	return 1 + paged_private(folio) / PAGED_HOLD;
 }
 
 /* In how many page tables is it? Exact while the folio is locked. */
@@ -135,7 +158,7 @@ static inline int paged_mapped(struct folio *folio)
  */
 static inline bool paged_in_use(struct folio *folio)
 {
-	return folio_ref_count(folio) > 1 + (long)folio->private;
+	return folio_ref_count(folio) > paged_refs(folio);
 }
 
 /* A folio leaves the region. */

@@ -738,11 +738,34 @@ TEST_F(paged, protect)
 /* Which pages are in use? */
 TEST_F(paged, mapped)
 {
-	supply_pages(0, 2);
+	uint8_t *r;
+
+	supply_pages(0, 4);
+	supply_pages(5, 2);
 	EXPECT_EQ(0, pg_mapped(self->pager, 0));
-	EXPECT_PAGE(0);
+	/* Who reads gets what follows, too; who writes does not. */
+	EXPECT_EQ(0, poke(self->p, self->data[0]));
 	EXPECT_EQ(1, pg_mapped(self->pager, 0));
 	EXPECT_EQ(0, pg_mapped(self->pager, PAGE(1)));
+	EXPECT_PAGE(2);
+	EXPECT_EQ(0, pg_mapped(self->pager, PAGE(1)));
+	EXPECT_EQ(1, pg_mapped(self->pager, PAGE(3)));
+	EXPECT_EQ(0, pg_mapped(self->pager, PAGE(5)));
+	EXPECT_PAGE(3);
+	/* Up to the end of the mapping; over what is mapped already. */
+	EXPECT_EQ(0, poke(self->p + PAGE(6), self->data[PAGE(6)]));
+	EXPECT_PAGE(5);
+	EXPECT_PAGE(6);
+	EXPECT_EQ(MBUF_PAGE_RESIDENT, pg_state(self->pager, PAGE(3)));
+	/* What was mapped like this is written to like any other. */
+	EXPECT_EQ(0, poke(self->p + PAGE(3), self->data[PAGE(3)]));
+	EXPECT_EQ(MBUF_PAGE_RESIDENT | MBUF_PAGE_DIRTY,
+		  pg_state(self->pager, PAGE(3)));
+	r = mmap(NULL, PAGE(2), PROT_READ, MAP_SHARED, self->region,
+		 (off_t)PAGE(1));
+	ASSERT_NE(MAP_FAILED, r);
+	EXPECT_EQ(0, memcmp(r, self->data + PAGE(1), PAGE(2)));
+	munmap(r, PAGE(2));
 	self->p[PAGE(1)] = self->data[PAGE(1)];
 	EXPECT_EQ(0, pg_protect(self->pager, 0, self->size,
 				MBUF_PROTECT_UNMAP));

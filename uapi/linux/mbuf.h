@@ -1385,7 +1385,8 @@ struct mbuf_region_info {
  * since PROTECT has said that it is clean. It is *protected* if SUPPLY or
  * PROTECT said so; then who wants to write waits, the pager gets a message with
  * %MBUF_FAULT_PROTECTED, and answers with PROTECT or REFUSE. It is *mapped* if it
- * was touched since it was supplied, or PROTECT has unmapped it.
+ * was touched since it was supplied, or PROTECT has unmapped it; some pages are
+ * mapped along with one that is read, but none that PROTECT has unmapped.
  *
  * What happens to a mapping:
  *
