@@ -28,6 +28,7 @@
 
 #include "bench.h"
 
+extern const struct peer peer_paged, peer_uffd, peer_file;
 extern const struct peer peer_mbuf, peer_mbuf_ioctl, peer_channel, peer_ring,
 	peer_ring_loan, peer_pipe, peer_eventfd, peer_epoll, peer_seqpacket,
 	peer_mqueue, peer_futex, peer_binder, peer_memcpy, peer_kernel,
@@ -53,6 +54,9 @@ const struct peer *const peers[] = {
 	&peer_caps_plain,
 	&peer_scm,
 	&peer_kernel,
+	&peer_paged,
+	&peer_uffd,
+	&peer_file,
 	&peer_pipe_control,
 	NULL,
 };

@@ -222,6 +222,22 @@ const struct work works[NR_WORKS] = {
 			{ 1, 200 },
 		},
 	},
+	[WORK_FAULT] = {
+		/* From touching a page that is not there to having it. */
+		.name = "fault",
+		.nr = 1,
+		.sizes = {
+			{ 4096, 100 },
+		},
+	},
+	[WORK_READPAGES] = {
+		/* One page of many that are read in order. */
+		.name = "readpages",
+		.nr = 1,
+		.sizes = {
+			{ 4096, 256 },
+		},
+	},
 	[WORK_PASS] = {
 		/* A message with a descriptor, which is closed again. */
 		.name = "pass",
