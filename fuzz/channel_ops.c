@@ -771,6 +771,182 @@ static void region_info_check(struct ctx *c, const struct value *arg,
 	feature(mix(15ULL << 60 | i->rights << 4 | i->options));
 }
 
+/* Paged regions ----------------------------------------------------------- */
+
+/* The kinds of calls that name a part of a region. */
+static const uint64_t part_vals[] = {
+	PAGE, PAGE, PAGE, 2 * PAGE, 4 * PAGE, 16 * PAGE, 64 * PAGE, 100, 0,
+	1ULL << 63,
+};
+static const uint64_t part_at_vals[] = {
+	0, 0, 0, PAGE, PAGE, 2 * PAGE, 3 * PAGE, 15 * PAGE, 100, 1ULL << 46,
+	~0ULL << 12,
+};
+static const uint64_t supply_vals[] = {
+	MBUF_SUPPLY_ZERO, MBUF_SUPPLY_ZERO, MBUF_SUPPLY_PROTECT, 0,
+};
+static const uint64_t evict_vals[] = { MBUF_EVICT_DROP, 0 };
+static const uint64_t protect_vals[] = {
+	MBUF_PROTECT_CLEAN, MBUF_PROTECT_ASK, MBUF_PROTECT_UNMAP, 0,
+};
+static const uint64_t again_vals[] = { MBUF_FAULTS_AGAIN };
+
+#define PART_FIELDS(_struct)						\
+	NUM("offset", _struct, offset, VALS(part_at_vals)),		\
+	NUM("bytes", _struct, size, VALS(part_vals))
+
+static const struct arg_spec paged_create_args[] = {
+	IOCTL_FIELDS(K_SESSION),
+	NUM("bytes", mbuf_paged_create, size, VALS(size_vals)),
+	OUT("pager", mbuf_paged_create, pager.fd, K_PAGER),
+	OUT("region", mbuf_paged_create, region.fd, K_REGION),
+	NUM("flags", mbuf_paged_create, flags, .rare = 1, VALS(one_vals)),
+};
+
+static const int paged_create_errors[] = { EDQUOT, EMFILE, ENFILE, 0 };
+
+static const struct arg_spec faults_args[] = {
+	IOCTL_FIELDS(K_PAGER),
+	WAIT_FIELDS(mbuf_faults),
+	PTR("faults", mbuf_faults, faults),
+	NUM("nr", mbuf_faults, nr, VALS(few_vals)),
+	NUM("stride", mbuf_faults, stride, VALS(stride_vals)),
+	FLAGS("flags", mbuf_faults, flags, again_vals, .max = 1, .rare = 20),
+};
+
+static void faults_fill(struct ctx *c, const struct value *arg, void *st)
+{
+	(void)st;
+	may_wait(c, arg[IOCTL_ON].n, WAIT_FAULTS);
+}
+
+static const int faults_errors[] = { EAGAIN, ETIMEDOUT, EINTR, EPIPE, 0 };
+
+static const struct arg_spec supply_args[] = {
+	IOCTL_FIELDS(K_PAGER),
+	PART_FIELDS(mbuf_supply),
+	PTR("data", mbuf_supply, data),
+	FLAGS("flags", mbuf_supply, flags, supply_vals, .max = 3),
+};
+
+/* What the call would not take with the flag. */
+static void supply_fill(struct ctx *c, const struct value *arg, void *st)
+{
+	struct mbuf_supply *s = st;
+
+	(void)c;
+	(void)arg;
+	if (s->flags == MBUF_SUPPLY_ZERO)
+		s->data = 0;
+}
+
+static void supply_check(struct ctx *c, const struct value *arg, const void *st,
+			 long ret)
+{
+	const struct mbuf_supply *s = st;
+
+	(void)c;
+	(void)arg;
+	if (ret)
+		return;
+	if (!s->done || s->done > s->size || s->done % PAGE ||
+	    s->supplied > s->done / PAGE)
+		complain("SUPPLY: %llu of %llu bytes, %llu pages",
+			 (unsigned long long)s->done,
+			 (unsigned long long)s->size,
+			 (unsigned long long)s->supplied);
+	feature(mix(13ULL << 60 | s->flags << 2 | !!s->supplied << 1 |
+		    (s->done == s->size)));
+}
+
+static const int supply_errors[] = { EDQUOT, EINTR, 0 };
+
+static const struct arg_spec refuse_args[] = {
+	IOCTL_FIELDS(K_PAGER),
+	NUM("id", mbuf_refuse, id, VALS(id_vals)),
+	NUM("offset", mbuf_refuse, offset, VALS(part_at_vals)),
+};
+
+static const int refuse_errors[] = { ENOENT, 0 };
+
+static const struct arg_spec evict_args[] = {
+	IOCTL_FIELDS(K_PAGER),
+	PART_FIELDS(mbuf_evict),
+	PTR("data", mbuf_evict, data),
+	PTR("states", mbuf_evict, states),
+	FLAGS("flags", mbuf_evict, flags, evict_vals, .max = 1),
+};
+
+static void evict_fill(struct ctx *c, const struct value *arg, void *st)
+{
+	struct mbuf_evict *e = st;
+
+	(void)c;
+	(void)arg;
+	if (e->flags == MBUF_EVICT_DROP)
+		e->data = 0;
+}
+
+static void evict_check(struct ctx *c, const struct value *arg, const void *st,
+			long ret)
+{
+	const struct mbuf_evict *e = st;
+
+	(void)c;
+	(void)arg;
+	if (ret)
+		return;
+	if (!e->done || e->done > e->size || e->done % PAGE ||
+	    e->evicted + e->busy > e->done / PAGE || e->dirty > e->evicted)
+		complain("EVICT: %llu of %llu bytes, %llu pages, %llu dirty, %llu busy",
+			 (unsigned long long)e->done,
+			 (unsigned long long)e->size,
+			 (unsigned long long)e->evicted,
+			 (unsigned long long)e->dirty,
+			 (unsigned long long)e->busy);
+	feature(mix(13ULL << 60 | 1 << 8 | !!e->evicted << 2 | !!e->dirty << 1 |
+		    !!e->busy));
+}
+
+static const int evict_errors[] = { EBUSY, EINTR, 0 };
+
+static const struct arg_spec protect_args[] = {
+	IOCTL_FIELDS(K_PAGER),
+	PART_FIELDS(mbuf_protect),
+	FLAGS("flags", mbuf_protect, flags, protect_vals, .max = 7),
+};
+
+static const int protect_errors[] = { EINTR, 0 };
+
+static const struct arg_spec pages_args[] = {
+	IOCTL_FIELDS(K_PAGER),
+	PART_FIELDS(mbuf_pages),
+	PTR("states", mbuf_pages, states),
+	NUM("flags", mbuf_pages, flags, .rare = 1, VALS(one_vals)),
+};
+
+static const struct arg_spec paged_info_args[] = { IOCTL_FIELDS(K_PAGER) };
+
+static void paged_info_check(struct ctx *c, const struct value *arg,
+			     const void *st, long ret)
+{
+	const struct mbuf_paged_info *i = st;
+
+	(void)c;
+	(void)arg;
+	if (ret)
+		return;
+	if (!i->id || !i->size || i->size % PAGE || i->resv ||
+	    i->resident > i->size / PAGE ||
+	    i->resident + i->evicted != i->supplied || i->refused > i->faults)
+		complain("PAGED_INFO: %llu bytes, %llu pages of %llu, %llu evicted",
+			 (unsigned long long)i->size,
+			 (unsigned long long)i->resident,
+			 (unsigned long long)i->supplied,
+			 (unsigned long long)i->evicted);
+	feature(mix(13ULL << 60 | 2 << 8 | !!i->resident << 1 | !!i->clients));
+}
+
 /* Providing ---------------------------------------------------------------- */
 
 static const uint64_t consent_flags[] = {
@@ -1082,6 +1258,19 @@ const struct op channel_ops[] = {
 	CALL(grant, GRANT, 6, 0, .errors = grant_errors),
 	CALL(region_info, REGION_INFO, 4, 0,
 	     .check = region_info_check, .errors = no_errors),
+	CALL(paged_create, PAGED_CREATE, 10, OP_SETUP | OP_MAKES,
+	     .errors = paged_create_errors),
+	CALL(faults, FAULTS, 6, OP_TIMED, .fill = faults_fill,
+	     .errors = faults_errors),
+	CALL(supply, SUPPLY, 14, OP_SETUP, .fill = supply_fill,
+	     .check = supply_check, .errors = supply_errors),
+	CALL(refuse, REFUSE, 3, 0, .errors = refuse_errors),
+	CALL(evict, EVICT, 12, 0, .fill = evict_fill,
+	     .check = evict_check, .errors = evict_errors),
+	CALL(protect, PROTECT, 8, 0, .errors = protect_errors),
+	CALL(pages, PAGES, 4, 0, .errors = protect_errors),
+	CALL(paged_info, PAGED_INFO, 4, 0,
+	     .check = paged_info_check, .errors = no_errors),
 	CALL(consent, CONSENT, 12, 0, .fill = consent_fill,
 	     .check = consent_check, .errors = consent_errors),
 	CALL(revoke, REVOKE, 4, 0, .fill = revoke_fill,

@@ -606,6 +606,21 @@ static bool set_sleeper_wrong(int copy, char *what, size_t len)
 	return true;
 }
 
+/*
+ * Nobody leaves a message for long, as no fault of a program waits for one. That
+ * no right is left is for all.
+ */
+static bool pager_sleeper_wrong(int copy, char *what, size_t len)
+{
+	struct pollfd p = { .fd = copy, .events = POLLIN };
+
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLHUP))
+		return false;
+	snprintf(what, len,
+		 "lost wake-up: asleep in FAULTS, but no right is left");
+	return true;
+}
+
 /* What is known of a queue that a worker sleeps at; false if it is none. */
 static bool info_of(int copy, struct mbuf_queue_info *info)
 {
@@ -651,6 +666,8 @@ static bool sleepers_wrong(const struct program *p, char *what, size_t len)
 			if (res->wait == WAIT_SET)
 				wrong = sets == 1 &&
 					set_sleeper_wrong(copy, what, len);
+			else if (res->wait == WAIT_FAULTS)
+				wrong = pager_sleeper_wrong(copy, what, len);
 			else if (info_of(copy, &info[w]))
 				dir[w] = res->wait;
 			else

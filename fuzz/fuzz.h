@@ -64,10 +64,11 @@ uint64_t now_ns(void);
 #define K_REGION	0x400
 #define K_MEMFD		0x800
 #define K_DRIVER	0x1000
+#define K_PAGER		0x10000
 #define K_CONSENT	0x2000
 #define K_QUEUE		(K_RECV | K_SEND)
 #define K_MBUF		(K_SESSION | K_QUEUE | K_END | K_LISTENER | K_ACCEPT | \
-			 K_REGION | K_CONSENT)
+			 K_REGION | K_CONSENT | K_PAGER)
 
 /* How a value is to be understood. */
 enum value_kind {
@@ -282,7 +283,8 @@ extern bool gen_faults;
 
 enum { CALL_NOT_YET, CALL_RUNNING, CALL_DONE };
 /* Where a call may sleep: in a line of a queue, or at other objects. */
-enum { WAIT_NOT, WAIT_RECV, WAIT_SEND, WAIT_END, WAIT_SET, WAIT_OFFER };
+enum { WAIT_NOT, WAIT_RECV, WAIT_SEND, WAIT_END, WAIT_SET, WAIT_OFFER,
+       WAIT_FAULTS };
 #define WAIT_MAX	4
 
 /**
