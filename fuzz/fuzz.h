@@ -64,8 +64,8 @@ uint64_t now_ns(void);
 #define K_REGION	0x400
 #define K_MEMFD		0x800
 #define K_DRIVER	0x1000
-#define K_PAGER		0x10000
 #define K_CONSENT	0x2000
+#define K_PAGER		0x10000
 #define K_QUEUE		(K_RECV | K_SEND)
 #define K_MBUF		(K_SESSION | K_QUEUE | K_END | K_LISTENER | K_ACCEPT | \
 			 K_REGION | K_CONSENT | K_PAGER)
