@@ -174,7 +174,7 @@ unsigned int op_count(void);
 
 /* Tables of operations, each ended by one without a name. */
 extern const struct op mbuf_ops[], channel_ops[], file_ops[], event_ops[],
-			task_ops[], driver_ops[];
+			task_ops[], driver_ops[], cap_ops[];
 
 /*
  * What all ioctls have in common, their first arguments:

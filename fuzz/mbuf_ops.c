@@ -218,10 +218,12 @@ static const uint64_t max_msg_vals[] = {
 
 static const uint64_t queue_flags[] = {
 	MBUF_QUEUE_PRIO, MBUF_QUEUE_OVERWRITE, MBUF_QUEUE_CREDS,
-	MBUF_QUEUE_EMPTY, MBUF_QUEUE_NONBLOCK, 0, 0,
+	MBUF_QUEUE_EMPTY, MBUF_QUEUE_NONBLOCK, MBUF_QUEUE_CAPS, MBUF_QUEUE_CAPS,
+	MBUF_QUEUE_CAPS, MBUF_QUEUE_HANDLE, 0, 0,
 };
 
-enum { C_RECV = I_NR, C_SEND, C_SLOTS, C_MAX_MSG, C_FLAGS, C_RESV };
+enum { C_RECV = I_NR, C_SEND, C_SLOTS, C_MAX_MSG, C_FLAGS, C_RESV,
+	C_MAX_CAPS };
 
 static const struct arg_spec queue_create_args[] = {
 	IOCTL_ARGS(K_SESSION),
@@ -232,9 +234,12 @@ static const struct arg_spec queue_create_args[] = {
 	[C_MAX_MSG] = { .name = "max_msg", .type = A_NUM, VALS(max_msg_vals),
 			.max = 9000 },
 	[C_FLAGS] = { .name = "flags", .type = A_FLAGS, VALS(queue_flags),
-		      .max = 0x1f },
-	/* 1-5: which field that has to be zero is not */
+		      .max = 0x7f },
+	/* 2-6: which field that has to be zero is not */
 	[C_RESV] = { .name = "resv", .type = A_NUM, .max = 6, .rare = 3 },
+	/* 0: 2 if the flags say that there are any */
+	[C_MAX_CAPS] = { .name = "max_caps", .type = A_NUM, .max = 65,
+			 .rare = 10 },
 };
 
 static long op_queue_create(struct ctx *c, const struct value *arg)
@@ -243,23 +248,26 @@ static long op_queue_create(struct ctx *c, const struct value *arg)
 		.slots = arg[C_SLOTS].n,
 		.max_msg = arg[C_MAX_MSG].n,
 		.flags = arg[C_FLAGS].n,
-		.resv = arg[C_RESV].n == 1,
+		.max_caps = arg[C_MAX_CAPS].n,
 		.recv = { .fd = arg[C_RESV].n == 6, .flags = arg[C_RESV].n == 2,
 			  .handle = arg[C_RESV].n == 3 },
 		.send = { .fd = -1, .flags = arg[C_RESV].n == 4,
 			  .handle = arg[C_RESV].n == 5 },
 	};
-	long ret = mbuf_ioctl(c, arg, _IOC_NR(MBUF_IOC_QUEUE_CREATE), &q,
-			      sizeof(q));
+	long ret;
 
+	if (q.flags & MBUF_QUEUE_CAPS && !q.max_caps)
+		q.max_caps = 2;
+	ret = mbuf_ioctl(c, arg, _IOC_NR(MBUF_IOC_QUEUE_CREATE), &q, sizeof(q));
 	if (ret)
 		return ret;
-	slot_set(arg[C_RECV].n, q.recv.fd);
+	if (!(q.recv.flags & MBUF_REF_HANDLE))
+		slot_set(arg[C_RECV].n, q.recv.fd);
 	slot_set(arg[C_SEND].n, q.send.fd);
 	return 0;
 }
 
-static const int create_errors[] = { EDQUOT, EMFILE, ENFILE, 0 };
+static const int create_errors[] = { EDQUOT, EMFILE, ENFILE, ENOSPC, 0 };
 
 /* Queues ------------------------------------------------------------------ */
 
@@ -371,7 +379,7 @@ static const int send_errors[] = {
 };
 
 static const int recv_errors[] = {
-	EMSGSIZE, EPIPE, EAGAIN, ETIMEDOUT, EINTR, 0
+	EMSGSIZE, EBADMSG, EPIPE, EAGAIN, ETIMEDOUT, EINTR, 0
 };
 
 static const uint64_t nr_vals[] = {
@@ -495,8 +503,8 @@ static const char *info_check(const struct mbuf_queue_info *i)
 {
 	if (!i->id)
 		return "no id";
-	if (i->resv)
-		return "resv is not 0";
+	if (i->next_caps && !(i->flags & MBUF_QUEUE_CAPS))
+		return "next_caps, but not of such a queue";
 	if (i->rights != MBUF_RIGHT_RECV && i->rights != MBUF_RIGHT_SEND)
 		return "rights are neither";
 	if (i->rights == MBUF_RIGHT_RECV && !i->receivers)
