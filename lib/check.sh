@@ -562,6 +562,7 @@ staged_install() {
 	(cd stage && find . ! -type d | LC_ALL=C sort) > installed.txt
 	LC_ALL=C sort > wanted.txt <<-END
 		.$prefix/include/linux/mbuf.h
+		.$prefix/include/linux/mbuf_netlink.h
 		.$prefix/include/mbuf.h
 		.$prefix/include/mbuf_ring.h
 		.$prefix/include/mbuf_ring_many.h

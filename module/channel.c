@@ -11,6 +11,36 @@
 
 static struct kmem_cache *channel_cache;
 
+/* As it is seen from outside */
+
+static u64 channel_key(const struct mbuf_pair *pair)
+{
+	return container_of(pair, struct mbuf_channel, pair)->end[0].id;
+}
+
+static bool channel_view(struct mbuf_pair *pair, unsigned int side,
+			 struct mbuf_view *v)
+{
+	struct mbuf_channel *c = container_of(pair, struct mbuf_channel, pair);
+	struct mbuf_endpoint *end = &c->end[side];
+	bool open;
+
+	v->kind = &mbuf_end_kind;
+	v->object = end;
+	v->id = end->id;
+	raw_spin_lock_irq(&c->lock);
+	open = c->status & STATUS_OPEN(side);
+	v->owner = end->payer;
+	v->pid = end->who.pid;
+	raw_spin_unlock_irq(&c->lock);
+	return open;
+}
+
+static const struct mbuf_pair_ops channel_pair_ops = {
+	.key	= channel_key,
+	.view	= channel_view,
+};
+
 /* As a source in a set */
 
 static struct mbuf_endpoint *end_of_source(const struct mbuf_source *src)
@@ -303,6 +333,8 @@ void mbuf_end_adopt(struct mbuf_channel *c, unsigned int side,
 			driver->notify(driver);
 	}
 	raw_spin_unlock_irq(&c->lock);
+	/* Not if it is closed by now: that has unlinked it. */
+	mbuf_pair_link(&c->pair, side, NULL, NULL);
 }
 
 /**
@@ -326,6 +358,7 @@ void mbuf_channel_put(struct mbuf_channel *c)
 
 	if (!refcount_dec_and_test(&c->ref))
 		return;
+	mbuf_pair_forget(&c->pair);
 	for (i = 0; i < ARRAY_SIZE(c->end); i++) {
 		/* One that never got a file is paid for until now. */
 		end_uncharge(c->end[i].payer, c->end[i].flags);
@@ -545,6 +578,8 @@ void mbuf_end_commit(struct mbuf_end_prep *p)
 
 	p->fd.file->private_data = end;
 	end_uncharge(payer, flags);
+	/* Not if its thread has ended by now: that has unlinked it. */
+	mbuf_pair_link(&c->pair, p->side, p->payer, NULL);
 }
 
 /**
@@ -595,6 +630,8 @@ void mbuf_end_retract(struct mbuf_end_prep *p)
  * @bid: what it had offered
  * @due: what it had not claimed
  * @given: a send right that it had not taken
+ * @closed: there was something to be closed
+ * @orphan: the peer is left alone
  * @withdrawn: a connection that nobody has accepted yet
  */
 struct end_remains {
@@ -604,6 +641,8 @@ struct end_remains {
 	struct mbuf_bid *bid;
 	struct mbuf_bid *due;
 	struct file *given;
+	bool closed;
+	bool orphan;
 	bool withdrawn;
 };
 
@@ -617,6 +656,9 @@ static void end_shut(struct mbuf_channel *c, unsigned int side,
 	memset(r, 0, sizeof(*r));
 	if (!(status & STATUS_OPEN(side)))
 		return;
+	r->closed = true;
+	r->orphan = status & STATUS_OPEN(!side) &&
+		    !(status & (STATUS_PENDING | STATUS_ASKING));
 	status &= ~(STATUS_OPEN(side) | STATUS_FRESH);
 	if (status & (STATUS_PENDING | STATUS_ASKING)) {
 		if (side == MBUF_SIDE_ACCEPT) {
@@ -644,6 +686,12 @@ static void end_shut(struct mbuf_channel *c, unsigned int side,
 static void end_bury(struct mbuf_channel *c, unsigned int side,
 		     const struct end_remains *r)
 {
+	/* Before who pays is let go. */
+	if (r->closed)
+		mbuf_pair_unlink(&c->pair, side, r->payer);
+	if (r->orphan)
+		mbuf_pair_notice(&c->pair, !side, MBUF_NOTICE_PEER_DIED,
+				 c->end[side].id);
 	/* Who polls what its thread has left behind. */
 	wake_up_poll(&c->end[side].poll, EPOLLHUP);
 	mbuf_set_room_put(r->room);
@@ -728,6 +776,7 @@ int mbuf_channel_advance(struct mbuf_channel *c, u32 from, bool ask,
 	}
 	if (w && w->connect) {
 		/* It waits for just this; see mbuf_channel_connect_wait(). */
+		trace_mbuf_wake(end->id, w->task->pid);
 		WRITE_ONCE(c->status, status);
 		mbuf_end_changed(end);
 		end->waiter = NULL;
@@ -740,6 +789,13 @@ int mbuf_channel_advance(struct mbuf_channel *c, u32 from, bool ask,
 	}
 	mbuf_end_changed(&c->end[MBUF_SIDE_ACCEPT]);
 	return 0;
+}
+
+/* It has become live: let it be known. */
+static void channel_connected(struct mbuf_channel *c)
+{
+	mbuf_pair_notice(&c->pair, MBUF_SIDE_CONNECT, MBUF_NOTICE_CONNECTED,
+			 c->end[MBUF_SIDE_ACCEPT].id);
 }
 
 /**
@@ -762,6 +818,7 @@ void mbuf_channel_approved(struct mbuf_channel *c)
 		mbuf_source_ready(&end->source, &kick);
 	raw_spin_unlock_irq(&c->lock);
 	mbuf_kick_end(&kick);
+	channel_connected(c);
 }
 
 /**
@@ -782,6 +839,8 @@ int mbuf_channel_accepted(struct mbuf_channel *c, bool ask)
 	err = mbuf_channel_advance(c, STATUS_PENDING, ask, &kick);
 	raw_spin_unlock_irq(&c->lock);
 	mbuf_kick_end(&kick);
+	if (!err && !ask)
+		channel_connected(c);
 	return err == -EPIPE ? -ECONNABORTED : err;
 }
 
@@ -818,6 +877,8 @@ int mbuf_channel_connect_wait(struct mbuf_channel *c,
 		end->waiter = &w;
 	/* It is used from now on. */
 	WRITE_ONCE(c->status, c->status & ~STATUS_FRESH);
+	if (w.state == MBUF_WAITING)
+		trace_mbuf_block(end->id, MBUF_TRACE_CONNECT);
 	raw_spin_unlock_irq(&c->lock);
 
 	err = mbuf_sleep(&w.state, deadline);
@@ -875,6 +936,15 @@ const struct mbuf_identity *
 mbuf_channel_connector(const struct mbuf_channel *c)
 {
 	return &c->end[MBUF_SIDE_CONNECT].who;
+}
+
+/**
+ * mbuf_channel_connector_id() - the identity of the end that connects
+ * @c: the channel
+ */
+u64 mbuf_channel_connector_id(const struct mbuf_channel *c)
+{
+	return c->end[MBUF_SIDE_CONNECT].id;
 }
 
 /**
@@ -939,6 +1009,7 @@ int __init mbuf_channel_init(void)
 {
 	/* Who allocates says whether a memory cgroup pays. */
 	channel_cache = KMEM_CACHE(mbuf_channel, 0);
+	mbuf_registry_pairs(&channel_pair_ops);
 	return channel_cache ? 0 : -ENOMEM;
 }
 

@@ -153,6 +153,7 @@ int mbuf_channel_connect_wait(struct mbuf_channel *c,
 struct mbuf_pending *mbuf_channel_pending(struct mbuf_channel *c);
 struct mbuf_channel *mbuf_pending_channel(struct mbuf_pending *p);
 const struct mbuf_identity *mbuf_channel_connector(const struct mbuf_channel *c);
+u64 mbuf_channel_connector_id(const struct mbuf_channel *c);
 bool mbuf_channel_withdrawn(const struct mbuf_channel *c);
 void mbuf_channel_tell(struct mbuf_channel *c, unsigned int side,
 		       struct mbuf_peer *p);

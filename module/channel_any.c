@@ -243,10 +243,12 @@ int mbuf_wait_any(struct file **ends, unsigned int nr, unsigned int first,
 			break;
 	}
 	if (i == nr) {
-		if (deadline->mode == MBUF_WAIT_NOW)
+		if (deadline->mode == MBUF_WAIT_NOW) {
 			err = -EAGAIN;
-		else
+		} else {
+			trace_mbuf_block(0, MBUF_TRACE_SIGNALS);
 			err = mbuf_sleep(&w.state, deadline);
+		}
 	}
 
 unclaim:

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What can be done with an endpoint. */
+#include <linux/pid.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
+#include <linux/user_namespace.h>
+#include <net/netlink.h>
 #include "channel_priv.h"
 #include "compat.h"
 #include "offer.h"
@@ -109,6 +112,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 	if (steps & MBUF_STEP_SIGNAL) {
 		struct mbuf_end_waiter *other = peer->waiter;
 
+		trace_mbuf_signal(peer->id, end->id, peer->seq);
 		if (likely(other && !other->any && !peer->signals)) {
 			WRITE_ONCE(peer->signals, 1);
 			wake = mbuf_end_give(c, peer, other);
@@ -140,6 +144,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 		w->connect = false;
 		w->task = current;
 		end->waiter = w;
+		trace_mbuf_block(end->id, MBUF_TRACE_SIGNAL);
 		sleeps = true;
 	}
 unlock:
@@ -508,6 +513,52 @@ void mbuf_channel_tell(struct mbuf_channel *c, unsigned int side,
 		p->flags = MBUF_PEER_KNOWN | MBUF_PEER_KERNEL;
 }
 
+/* As it is seen from outside */
+
+static int end_describe_peer(struct mbuf_endpoint *end, struct sk_buff *skb,
+			     const struct mbuf_reader *reader)
+{
+	struct mbuf_identity who;
+
+	if (mbuf_end_who(mbuf_end_peer(end), &who))
+		return nla_put_flag(skb, MBUF_A_ENDPOINT_PEER_KERNEL);
+	if (!who.pid)
+		return 0;
+	return nla_put_u32(skb, MBUF_A_ENDPOINT_PEER_UID,
+			   from_kuid_munged(reader->user_ns, who.uid)) ?:
+	       nla_put_u32(skb, MBUF_A_ENDPOINT_PEER_PID,
+			   pid_nr_ns(who.pid, reader->pid_ns));
+}
+
+static int end_describe(void *object, struct sk_buff *skb,
+			const struct mbuf_reader *reader)
+{
+	struct mbuf_endpoint *end = object;
+	struct mbuf_channel_info info = { };
+
+	end_snapshot(end, &info);
+	if (nla_put_u64_64bit(skb, MBUF_A_ENDPOINT_PEER_ID, info.peer_id,
+			      MBUF_A_ENDPOINT_PAD) ||
+	    nla_put_u32(skb, MBUF_A_ENDPOINT_FLAGS, info.flags) ||
+	    nla_put_u32(skb, MBUF_A_ENDPOINT_STATE, info.state) ||
+	    nla_put_u64_64bit(skb, MBUF_A_ENDPOINT_SEQ, info.seq,
+			      MBUF_A_ENDPOINT_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_ENDPOINT_PEER_SEQ, info.peer_seq,
+			      MBUF_A_ENDPOINT_PAD) ||
+	    nla_put_u32(skb, MBUF_A_ENDPOINT_SIGNALS, info.signals) ||
+	    nla_put_u32(skb, MBUF_A_ENDPOINT_PEER_SIGNALS,
+			info.peer_signals) ||
+	    nla_put_u32(skb, MBUF_A_ENDPOINT_WAITERS, info.waiters))
+		return -EMSGSIZE;
+	return end_describe_peer(end, skb, reader);
+}
+
+const struct mbuf_kind mbuf_end_kind = {
+	.type		= MBUF_OBJECT_TYPE_ENDPOINT,
+	.attr		= MBUF_A_OBJECT_ENDPOINT,
+	.describe	= end_describe,
+};
+
 static long end_info(struct file *file, void __user *arg, size_t size)
 {
 	struct mbuf_endpoint *end = file->private_data;
@@ -577,9 +628,11 @@ static int end_release(struct inode *inode, struct file *file)
 
 static void end_show_fdinfo(struct seq_file *m, struct file *file)
 {
+	struct mbuf_endpoint *end = file->private_data;
 	struct mbuf_channel_info info = { };
 
-	end_snapshot(file->private_data, &info);
+	end_snapshot(end, &info);
+	mbuf_channel_tell(mbuf_end_channel(end), !end->side, &info.peer);
 	seq_puts(m, "mbuf-type:\tchannel\n");
 	seq_printf(m, "mbuf-id:\t%016llx\n", info.id);
 	seq_printf(m, "mbuf-peer-id:\t%016llx\n", info.peer_id);
@@ -590,6 +643,14 @@ static void end_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "mbuf-signals:\t%u\n", info.signals);
 	seq_printf(m, "mbuf-peer-signals:\t%u\n", info.peer_signals);
 	seq_printf(m, "mbuf-waiters:\t%u\n", info.waiters);
+	seq_printf(m, "mbuf-offer-turn:\t%d\n", mbuf_offer_turn(end));
+	if (info.peer.flags & MBUF_PEER_KERNEL) {
+		seq_puts(m, "mbuf-peer-kernel:\t1\n");
+	} else if (info.peer.flags & MBUF_PEER_KNOWN) {
+		seq_printf(m, "mbuf-peer-pid:\t%u\n", info.peer.pid);
+		seq_printf(m, "mbuf-peer-uid:\t%u\n", info.peer.uid);
+		seq_printf(m, "mbuf-peer-gid:\t%u\n", info.peer.gid);
+	}
 }
 
 const struct file_operations mbuf_end_fops = {

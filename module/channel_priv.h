@@ -8,6 +8,8 @@
 #include <linux/spinlock.h>
 #include "bind.h"
 #include "channel.h"
+#include "registry.h"
+#include "trace.h"
 
 /*
  * Bits of struct mbuf_channel.status. A channel both ends of which can do
@@ -105,6 +107,7 @@ struct mbuf_endpoint {
  * @status: STATUS_*; read without the lock by sets
  * @ref: references
  * @pending: while it waits to be accepted: the listener's
+ * @pair: place of the endpoints in the registry, of each while somebody has it
  * @end: the endpoints
  */
 struct mbuf_channel {
@@ -112,10 +115,12 @@ struct mbuf_channel {
 	u32 status;
 	refcount_t ref;
 	struct mbuf_pending pending;
+	struct mbuf_pair pair;
 	struct mbuf_endpoint end[2];
 };
 
 extern const struct file_operations mbuf_end_fops;
+extern const struct mbuf_kind mbuf_end_kind;
 
 long mbuf_end_give_right(struct mbuf_endpoint *end, void __user *arg,
 			 size_t size);
@@ -245,6 +250,7 @@ mbuf_end_give(const struct mbuf_channel *c, struct mbuf_endpoint *end,
 {
 	struct task_struct *task = w->task;
 
+	trace_mbuf_wake(end->id, task->pid);
 	mbuf_end_take(c, end, &w->got);
 	mbuf_end_changed(end);
 	w->end = end;

@@ -16,6 +16,7 @@
 #include <linux/sched.h>
 #include <linux/time_namespace.h>
 #include <linux/version.h>
+#include <net/genetlink.h>
 #ifdef CONFIG_TRACEPOINTS
 #include <trace/events/sched.h>
 #endif
@@ -170,6 +171,29 @@ static inline u64 mbuf_boottime_to_caller(u64 ns)
 	return ns + timespec64_to_ns(&current->nsproxy->time_ns->offsets.boottime);
 #else
 	return ns;
+#endif
+}
+
+/* Who joins a multicast group needs CAP_NET_ADMIN in the network namespace. */
+#ifdef GENL_MCAST_CAP_NET_ADMIN
+#define MBUF_GENL_MCAST_NET_ADMIN	GENL_MCAST_CAP_NET_ADMIN
+#else
+#define MBUF_GENL_MCAST_NET_ADMIN	GENL_UNS_ADMIN_PERM
+#endif
+
+/**
+ * mbuf_genl_dump_attrs() - the attributes of a request for a dump
+ * @cb: the dump
+ *
+ * Return: by number; NULL, or an array of NULLs, if there are none.
+ */
+static inline struct nlattr **
+mbuf_genl_dump_attrs(struct netlink_callback *cb)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	return genl_dumpit_info(cb)->info.attrs;
+#else
+	return genl_dumpit_info(cb)->attrs;
 #endif
 }
 

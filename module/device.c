@@ -14,8 +14,10 @@
 #include "channel.h"
 #include "kapi.h"
 #include "listener.h"
+#include "netlink.h"
 #include "object.h"
 #include "quota.h"
+#include "registry.h"
 #include "session.h"
 
 static struct miscdevice mbuf_device = {
@@ -34,26 +36,36 @@ static int __init mbuf_init(void)
 	err = mbuf_quota_init();
 	if (err)
 		return err;
-	err = mbuf_bind_init();
+	err = mbuf_registry_init();
 	if (err)
 		goto quota;
+	err = mbuf_bind_init();
+	if (err)
+		goto registry;
 	err = mbuf_channel_init();
 	if (err)
 		goto bind;
 	err = mbuf_kernel_init();
 	if (err)
 		goto channel;
-	err = misc_register(&mbuf_device);
+	err = mbuf_netlink_init();
 	if (err)
 		goto kernel;
+	err = misc_register(&mbuf_device);
+	if (err)
+		goto netlink;
 	return 0;
 
+netlink:
+	mbuf_netlink_exit();
 kernel:
 	mbuf_kernel_exit();
 channel:
 	mbuf_channel_exit();
 bind:
 	mbuf_bind_exit();
+registry:
+	mbuf_registry_exit();
 quota:
 	mbuf_quota_exit();
 	return err;
@@ -62,10 +74,12 @@ quota:
 static void __exit mbuf_exit(void)
 {
 	misc_deregister(&mbuf_device);
+	mbuf_netlink_exit();
 	mbuf_listener_exit();
 	mbuf_kernel_exit();
 	mbuf_channel_exit();
 	mbuf_bind_exit();
+	mbuf_registry_exit();
 	/* Last, as the others may have left something to do. */
 	mbuf_quota_exit();
 }

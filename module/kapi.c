@@ -123,10 +123,12 @@ static int kernel_do(struct mbuf_kernel_end *ke, const void *data,
 	}
 	if (steps & MBUF_STEP_WRITE)
 		mbuf_end_write(peer, slot);
-	if (steps & MBUF_STEP_SIGNAL)
+	if (steps & MBUF_STEP_SIGNAL) {
+		trace_mbuf_signal(peer->id, ke->end->id, peer->seq);
 		mbuf_end_signal(c, peer, &kick);
-	else
+	} else {
 		mbuf_end_changed(peer);
+	}
 	/* Under the lock, so that closing sees it: see kapi.h. */
 	if (kick.poll[0] || kick.poll[1])
 		irq_work_queue(&ke->pollers);

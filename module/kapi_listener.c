@@ -265,6 +265,7 @@ mbuf_kernel_listen(const struct mbuf_kernel_name *name, umode_t mode,
 	}
 	mbuf_acceptor_drive(&l->own, &kl->driver);
 	mbuf_listener_open(l);
+	mbuf_acceptor_show(&l->own, patron.net);
 	return kl;
 }
 EXPORT_SYMBOL_GPL(mbuf_kernel_listen);

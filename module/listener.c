@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 #include "listener_priv.h"
+#include "trace.h"
 
 /* Names */
 
@@ -196,6 +197,7 @@ static void waiter_finish(struct mbuf_accept_waiter *w, int state,
 			  struct mbuf_pending *p, struct mbuf_kick *kick)
 {
 	waiter_del(w);
+	trace_mbuf_wake(w->queue->id, w->task->pid);
 	w->got = p;
 	kick->task[0] = w->task;
 	/*
@@ -475,6 +477,7 @@ int mbuf_listener_queue(struct mbuf_listener *l, struct mbuf_channel *c,
 	err = listener_check(l, wish) ?: listener_place(l, p, &kick);
 	spin_unlock(&l->lock);
 	mbuf_kick_end(&kick);
+	trace_mbuf_connect(mbuf_channel_connector_id(c), l->id, err);
 	if (err)
 		mbuf_pending_done(p);
 	return err;
@@ -516,6 +519,8 @@ struct mbuf_pending *mbuf_acceptor_take(struct mbuf_acceptor *q,
 	else
 		waiter_add(&w, again);
 	spin_unlock(&l->lock);
+	if (!p && !err)
+		trace_mbuf_block(q->id, MBUF_TRACE_ACCEPT);
 	if (p)
 		return p;
 	if (err)
@@ -827,6 +832,7 @@ void mbuf_acceptor_close(struct mbuf_acceptor *q)
 	bool had_room;
 	int err;
 
+	mbuf_node_unlink(&q->node);
 	spin_lock(&l->lock);
 	had_room = acceptor_has_room(q);
 	q->open = false;
@@ -1012,6 +1018,7 @@ void mbuf_listener_close(struct mbuf_listener *l)
 	struct mbuf_room *room;
 	struct mbuf_kick kick;
 
+	mbuf_node_unlink(&l->own.node);
 	name_remove(l);
 	spin_lock(&l->lock);
 	WRITE_ONCE(l->state, LISTENER_DEAD);

@@ -6,6 +6,8 @@
 #include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
+#include <net/netlink.h>
 #include "listener_priv.h"
 
 /* Sizes of the first version of each struct. */
@@ -121,6 +123,7 @@ long mbuf_listen(const struct mbuf_patron *patron, void __user *arg,
 	if (err)
 		goto abort;
 	mbuf_listener_open(l);
+	mbuf_acceptor_show(&l->own, patron->net);
 	mbuf_fd_install(&fd);
 	return 0;
 
@@ -177,6 +180,7 @@ static long listener_accept_queue(struct mbuf_listener *l, void __user *arg,
 	if (err)
 		goto abort;
 	mbuf_acceptor_open(q);
+	mbuf_acceptor_show(q, NULL);
 	mbuf_fd_install(&fd);
 	return 0;
 
@@ -239,6 +243,7 @@ static long listener_acl(struct mbuf_listener *l, void __user *arg,
 }
 
 static void acceptor_snapshot(struct mbuf_acceptor *q,
+			      struct user_namespace *ns,
 			      struct mbuf_listener_info *info)
 {
 	struct mbuf_listener *l = q->listener;
@@ -252,8 +257,8 @@ static void acceptor_snapshot(struct mbuf_acceptor *q,
 	rcu_read_lock();
 	policy = rcu_dereference(l->policy);
 	info->mode = policy->mode;
-	info->uid = from_kuid_munged(current_user_ns(), policy->owner);
-	info->gid = from_kgid_munged(current_user_ns(), policy->group);
+	info->uid = from_kuid_munged(ns, policy->owner);
+	info->gid = from_kgid_munged(ns, policy->group);
 	info->acl_nr = policy->nr;
 	rcu_read_unlock();
 
@@ -296,7 +301,7 @@ static long acceptor_info(struct mbuf_acceptor *q, void __user *arg,
 	room = info.name_len;
 	if (name && room < l->len)
 		return put_user(l->len, &u->name_len) ? -EFAULT : -EMSGSIZE;
-	acceptor_snapshot(q, &info);
+	acceptor_snapshot(q, current_user_ns(), &info);
 	info.name = name;
 	if (name && ((uintptr_t)name != name ||
 		     copy_to_user(u64_to_user_ptr(name), l->name, l->len)))
@@ -341,6 +346,79 @@ static long listener_ioctl(struct file *file, unsigned int cmd,
 	default:
 		return acceptor_ioctl(file, cmd, arg);
 	}
+}
+
+/* As they are seen from outside */
+
+static struct mbuf_acceptor *acceptor_of_node(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_acceptor, node);
+}
+
+static u64 acceptor_id(const struct mbuf_node *node)
+{
+	return acceptor_of_node(node)->id;
+}
+
+static int acceptor_describe(void *object, struct sk_buff *skb,
+			     const struct mbuf_reader *reader)
+{
+	struct mbuf_acceptor *q = acceptor_of_node(object);
+	const struct mbuf_listener *l = q->listener;
+	struct mbuf_listener_info info;
+
+	acceptor_snapshot(q, reader->user_ns, &info);
+	if (nla_put_u64_64bit(skb, MBUF_A_LISTENER_LISTENER_ID,
+			      info.listener_id, MBUF_A_LISTENER_PAD) ||
+	    nla_put(skb, MBUF_A_LISTENER_NAME, l->len, l->name) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_MODE, info.mode) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_UID, info.uid) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_GID, info.gid) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_BACKLOG, info.backlog) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_PENDING, info.pending) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_WAITERS, info.waiters) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_QUEUES, info.queues) ||
+	    nla_put_u32(skb, MBUF_A_LISTENER_ACL, info.acl_nr) ||
+	    nla_put_u64_64bit(skb, MBUF_A_LISTENER_ACCEPTED, info.accepted,
+			      MBUF_A_LISTENER_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_LISTENER_DENIED, info.denied,
+			      MBUF_A_LISTENER_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_LISTENER_OVERFLOWED,
+			      info.overflowed, MBUF_A_LISTENER_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_LISTENER_WITHDRAWN, info.withdrawn,
+			      MBUF_A_LISTENER_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind listener_kind = {
+	.type		= MBUF_OBJECT_TYPE_LISTENER,
+	.attr		= MBUF_A_OBJECT_LISTENER,
+	.id		= acceptor_id,
+	.describe	= acceptor_describe,
+};
+
+static const struct mbuf_kind acceptor_kind = {
+	.type		= MBUF_OBJECT_TYPE_ACCEPT_QUEUE,
+	.attr		= MBUF_A_OBJECT_LISTENER,
+	.id		= acceptor_id,
+	.describe	= acceptor_describe,
+};
+
+/**
+ * mbuf_acceptor_show() - a queue is there to be seen
+ * @q: the queue, or the listener's own for the listener; not closed
+ * @net: where the name is; NULL: where the current process is
+ *
+ * Context: process context.
+ */
+void mbuf_acceptor_show(struct mbuf_acceptor *q, struct net *net)
+{
+	struct mbuf_listener *l = q->listener;
+
+	mbuf_node_link(&q->node,
+		       q == &l->own ? &listener_kind : &acceptor_kind,
+		       l->payer, net);
 }
 
 /* The rest */
@@ -391,13 +469,13 @@ static void show_name(struct seq_file *m, const struct mbuf_listener *l)
 	seq_putc(m, '\n');
 }
 
-static void acceptor_show(struct seq_file *m, struct file *file)
+static void acceptor_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct mbuf_acceptor *q = file->private_data;
 	struct mbuf_listener *l = q->listener;
 	struct mbuf_listener_info info;
 
-	acceptor_snapshot(q, &info);
+	acceptor_snapshot(q, current_user_ns(), &info);
 	seq_printf(m, "mbuf-type:\t%s\n",
 		   q == &l->own ? "listener" : "accept-queue");
 	seq_printf(m, "mbuf-id:\t%016llx\n", info.id);
@@ -423,7 +501,7 @@ static const struct file_operations mbuf_listener_fops = {
 	.poll		= acceptor_poll,
 	.unlocked_ioctl	= listener_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
-	.show_fdinfo	= acceptor_show,
+	.show_fdinfo	= acceptor_show_fdinfo,
 };
 
 static const struct file_operations mbuf_acceptor_fops = {
@@ -432,7 +510,7 @@ static const struct file_operations mbuf_acceptor_fops = {
 	.poll		= acceptor_poll,
 	.unlocked_ioctl	= acceptor_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
-	.show_fdinfo	= acceptor_show,
+	.show_fdinfo	= acceptor_show_fdinfo,
 };
 
 /**

@@ -12,6 +12,7 @@
 #include "listener.h"
 #include "object.h"
 #include "quota.h"
+#include "registry.h"
 #include "set.h"
 #include "wait.h"
 
@@ -83,6 +84,7 @@ struct mbuf_accept_driver {
  * @poll: who polls
  * @source: its place in a set
  * @id: identity
+ * @node: its place in the registry, while somebody has its file
  * @ref: references
  * @rcu: who wakes pollers does so under RCU
  */
@@ -100,6 +102,7 @@ struct mbuf_acceptor {
 	wait_queue_head_t poll;
 	struct mbuf_source source;
 	u64 id;
+	struct mbuf_node node;
 	refcount_t ref;
 	struct rcu_head rcu;
 };
@@ -174,6 +177,7 @@ void mbuf_listener_sweep(struct mbuf_listener *l, kuid_t uid);
 
 struct mbuf_acceptor *mbuf_acceptor_new(struct mbuf_listener *l, u32 backlog);
 void mbuf_acceptor_open(struct mbuf_acceptor *q);
+void mbuf_acceptor_show(struct mbuf_acceptor *q, struct net *net);
 void mbuf_acceptor_close(struct mbuf_acceptor *q);
 void mbuf_acceptor_put(struct mbuf_acceptor *q);
 void mbuf_acceptor_set_backlog(struct mbuf_acceptor *q, u32 backlog);

@@ -259,6 +259,8 @@ static long offer_make(struct mbuf_endpoint *end, void __user *arg, size_t size)
 	if (!err) {
 		old = offer_take_away(end);
 		end->bid = bid;
+		trace_mbuf_negotiate(end->id, bid->id, MBUF_TRACE_OFFERED,
+				     terms.wanted);
 		mbuf_offer_tell(mbuf_end_peer(end), &kick);
 		bid = NULL;
 	}
@@ -296,6 +298,7 @@ static long offer_withdraw(struct mbuf_endpoint *end, void __user *arg,
 		err = -EALREADY;
 	} else {
 		bid = offer_take_away(end);
+		trace_mbuf_negotiate(end->id, w.id, MBUF_TRACE_WITHDRAWN, 0);
 		/* Who waits for its outcome, in another thread. */
 		mbuf_end_tell(end, EPOLLPRI, &kick);
 		mbuf_offer_tell_claimer(bid, mbuf_end_peer(end), &claimer);
@@ -348,6 +351,7 @@ int mbuf_offer_wait(struct mbuf_endpoint *end,
 			err = -ERESTARTSYS;
 			break;
 		}
+		trace_mbuf_block(end->id, MBUF_TRACE_OFFER);
 		if (deadline->mode == MBUF_WAIT_FOREVER)
 			schedule();
 		else
@@ -537,6 +541,8 @@ static long offer_accept(struct mbuf_endpoint *end, void __user *arg,
 		bid->answer.rights = t.rights;
 		bid->answer.options = bid->terms.options;
 		bid->rights = MBUF_REGION_RIGHTS;
+		trace_mbuf_negotiate(end->id, bid->id, MBUF_TRACE_TAKEN,
+				     t.size);
 		bid->memory = memory;
 		memory = NULL;
 		mbuf_offer_tell(mbuf_end_peer(end), &kick);
@@ -601,6 +607,9 @@ static long offer_decline(struct mbuf_endpoint *end, void __user *arg,
 					 MBUF_OUTCOME_REJECTED;
 		bid->answer = terms;
 		bid->reason = n.reason;
+		trace_mbuf_negotiate(end->id, bid->id,
+				     counter ? MBUF_TRACE_COUNTERED :
+					       MBUF_TRACE_REJECTED, n.wanted);
 		mbuf_offer_tell(mbuf_end_peer(end), &kick);
 		mbuf_offer_tell_claimer(bid, end, &claimer);
 	}
@@ -686,10 +695,13 @@ static long offer_answer(struct file *file, void __user *arg, size_t size)
 	if (!err) {
 		/* Told once, to one. */
 		raw_spin_lock_irq(&c->lock);
-		if (end->bid == bid)
+		if (end->bid == bid) {
 			mine = offer_take_away(end);
-		else
+			trace_mbuf_negotiate(end->id, a.id,
+					     MBUF_TRACE_ANSWERED, a.wanted);
+		} else {
 			err = -ENOENT;
+		}
 		raw_spin_unlock_irq(&c->lock);
 	}
 	if (taken) {

@@ -2,6 +2,7 @@
 #include <linux/file.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <net/netlink.h>
 #include "queue_priv.h"
 #include "session.h"
 
@@ -117,7 +118,10 @@ static void queue_die(struct mbuf_queue *q)
 {
 	unsigned int i;
 
+	mbuf_node_unlink(&q->node);
 	spin_lock(&q->lock);
+	if (q->depth)
+		trace_mbuf_drop(q->id, q->depth, MBUF_TRACE_DEAD);
 	q->nr_recv = 0;
 	q->depth = 0;
 	q->queued_map = 0;
@@ -248,6 +252,103 @@ static void queue_add_send(struct mbuf_queue *q)
 	spin_unlock(&q->lock);
 }
 
+/* As it is seen from outside */
+
+static void queue_snapshot(struct mbuf_queue *q, struct mbuf_queue_info *info)
+{
+	const struct mbuf_item *next = NULL;
+
+	info->id = q->id;
+	info->slots = q->slots;
+	info->max_msg = q->max_msg;
+	info->flags = q->flags;
+
+	spin_lock(&q->lock);
+	if (q->queued_map)
+		next = q->level[fls64(q->queued_map) - 1].queued.head;
+	info->depth = q->depth;
+	info->high_water = q->high_water;
+	info->senders = q->nr_send;
+	info->receivers = q->nr_recv;
+	info->send_waiters = q->nr_parked;
+	info->recv_waiters = q->nr_waiting;
+	info->next_len = next ? next->len : 0;
+	info->next_caps = next && next->caps ? next->caps->nr : 0;
+	info->sent = q->sent;
+	info->received = q->received;
+	info->dropped = q->dropped;
+	info->refused = q->refused;
+	info->send_blocked = q->send_blocked;
+	info->recv_blocked = q->recv_blocked;
+	spin_unlock(&q->lock);
+}
+
+static struct mbuf_queue *queue_of_node(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_queue, node);
+}
+
+static u64 queue_id(const struct mbuf_node *node)
+{
+	return queue_of_node(node)->id;
+}
+
+static int queue_describe(void *object, struct sk_buff *skb,
+			  const struct mbuf_reader *reader)
+{
+	struct mbuf_queue_info info = { };
+
+	queue_snapshot(queue_of_node(object), &info);
+	if (nla_put_u32(skb, MBUF_A_QUEUE_SLOTS, info.slots) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_MAX_MSG, info.max_msg) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_FLAGS, info.flags) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_DEPTH, info.depth) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_HIGH_WATER, info.high_water) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_SENDERS, info.senders) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_RECEIVERS, info.receivers) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_SEND_WAITERS, info.send_waiters) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_RECV_WAITERS, info.recv_waiters) ||
+	    nla_put_u64_64bit(skb, MBUF_A_QUEUE_SENT, info.sent,
+			      MBUF_A_QUEUE_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_QUEUE_RECEIVED, info.received,
+			      MBUF_A_QUEUE_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_QUEUE_DROPPED, info.dropped,
+			      MBUF_A_QUEUE_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_QUEUE_REFUSED, info.refused,
+			      MBUF_A_QUEUE_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_QUEUE_SEND_BLOCKED,
+			      info.send_blocked, MBUF_A_QUEUE_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_QUEUE_RECV_BLOCKED,
+			      info.recv_blocked, MBUF_A_QUEUE_PAD) ||
+	    nla_put_u32(skb, MBUF_A_QUEUE_MAX_CAPS,
+			queue_of_node(object)->max_caps))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static bool queue_get(void *object)
+{
+	return refcount_inc_not_zero(&queue_of_node(object)->ref);
+}
+
+static int queue_flush(void *object)
+{
+	struct mbuf_queue *q = queue_of_node(object);
+	u32 nr = mbuf_queue_drop_all(q);
+
+	queue_put(q);
+	return nr;
+}
+
+static const struct mbuf_kind queue_kind = {
+	.type		= MBUF_OBJECT_TYPE_QUEUE,
+	.attr		= MBUF_A_OBJECT_QUEUE,
+	.id		= queue_id,
+	.describe	= queue_describe,
+	.get		= queue_get,
+	.flush		= queue_flush,
+};
+
 /**
  * mbuf_queue_create() - make a queue and descriptors for both rights
  * @payer: who pays for it
@@ -281,6 +382,7 @@ int mbuf_queue_create(struct mbuf_account *payer,
 		goto drop_send;
 
 	*id = q->id;
+	mbuf_node_link(&q->node, &queue_kind, payer, NULL);
 	return 0;
 
 drop_send:
@@ -314,6 +416,8 @@ struct file *mbuf_queue_new(struct mbuf_account *payer,
 			      O_NONBLOCK : 0));
 	if (IS_ERR(file))
 		queue_drop_recv(q);
+	else
+		mbuf_node_link(&q->node, &queue_kind, payer, NULL);
 	return file;
 }
 
@@ -842,35 +946,6 @@ static __always_inline long queue_ioctl_batch(struct file *file,
 		cond_resched();
 	}
 	return done ? (long)done : err;
-}
-
-static void queue_snapshot(struct mbuf_queue *q, struct mbuf_queue_info *info)
-{
-	const struct mbuf_item *next = NULL;
-
-	info->id = q->id;
-	info->slots = q->slots;
-	info->max_msg = q->max_msg;
-	info->flags = q->flags;
-
-	spin_lock(&q->lock);
-	if (q->queued_map)
-		next = q->level[fls64(q->queued_map) - 1].queued.head;
-	info->depth = q->depth;
-	info->high_water = q->high_water;
-	info->senders = q->nr_send;
-	info->receivers = q->nr_recv;
-	info->send_waiters = q->nr_parked;
-	info->recv_waiters = q->nr_waiting;
-	info->next_len = next ? next->len : 0;
-	info->next_caps = next && next->caps ? next->caps->nr : 0;
-	info->sent = q->sent;
-	info->received = q->received;
-	info->dropped = q->dropped;
-	info->refused = q->refused;
-	info->send_blocked = q->send_blocked;
-	info->recv_blocked = q->recv_blocked;
-	spin_unlock(&q->lock);
 }
 
 static u32 queue_rights(const struct file *file)

@@ -13,6 +13,8 @@
 #include "pass.h"
 #include "payload.h"
 #include "queue.h"
+#include "registry.h"
+#include "trace.h"
 #include "wait.h"
 
 /* Payload that a burst of a batch may copy before it lets go of the lock. */
@@ -58,6 +60,9 @@ struct mbuf_level {
  * @id: identity; constant
  * @payer: who is charged @charge; NULL when dead; holds a reference
  * @charge: what was charged
+ * @full_told: a sender has found it full, and no receiver has found it empty
+ *	since then
+ * @node: its place in the registry, until it is dead
  * @level: 1 level, or MBUF_PRIO_MAX + 1 with MBUF_QUEUE_PRIO
  */
 struct mbuf_queue {
@@ -90,6 +95,8 @@ struct mbuf_queue {
 	u64 id;
 	struct mbuf_account *payer;
 	struct mbuf_charge charge;
+	bool full_told;
+	struct mbuf_node node;
 	struct mbuf_level level[];
 };
 
@@ -133,6 +140,7 @@ struct mbuf_recv_how {
 int mbuf_queue_send_caps(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 			 const struct mbuf_send_how *how,
 			 struct mbuf_caps *caps, u64 *seq);
+u32 mbuf_queue_drop_all(struct mbuf_queue *q);
 int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		    const struct mbuf_send_how *how, u64 *seq);
 ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
@@ -259,7 +267,16 @@ static inline void queue_hand_over(struct mbuf_queue *q, struct mbuf_item *item,
 	w->item = item;
 	q->nr_waiting--;
 	q->received++;
+	trace_mbuf_receive(q->id, item->seq, item->len, item->prio, q->depth);
+	trace_mbuf_wake(q->id, mbuf_waiter_pid(w));
 	fx->wake = mbuf_waiter_finish(w, MBUF_DONE);
+}
+
+/* For tracing: @item has entered. Under the lock. */
+static inline void queue_trace_send(const struct mbuf_queue *q,
+				    const struct mbuf_item *item)
+{
+	trace_mbuf_send(q->id, item->seq, item->len, item->prio, q->depth);
 }
 
 #endif /* _MBUF_QUEUE_PRIV_H */

@@ -126,6 +126,8 @@ static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 	w->seq = ++q->sent;
 	w->item->seq = w->seq;
 	queue_link(q, w->item, prio);
+	queue_trace_send(q, w->item);
+	trace_mbuf_wake(q->id, mbuf_waiter_pid(w));
 	q->nr_parked--;
 	/*
 	 * A message object was a send right as long as it stood in line. That
@@ -159,9 +161,59 @@ static inline struct mbuf_item *queue_take(struct mbuf_queue *q,
 	struct mbuf_item *item = queue_unlink(q, prio);
 
 	q->received++;
+	trace_mbuf_receive(q->id, item->seq, item->len, item->prio, q->depth);
 	if (unlikely(full))
 		queue_not_full(q, fx);
 	return item;
+}
+
+/* Drop the next message, if there is one. */
+static bool queue_drop_next(struct mbuf_queue *q)
+{
+	struct mbuf_effects fx = { };
+	bool full;
+
+	spin_lock(&q->lock);
+	if (!q->nr_recv || !q->queued_map) {
+		spin_unlock(&q->lock);
+		return false;
+	}
+	full = !queue_has_room(q);
+	q->dropped++;
+	queue_discard(q, queue_unlink(q, fls64(q->queued_map) - 1), &fx);
+	if (full)
+		queue_not_full(q, &fx);
+	spin_unlock(&q->lock);
+	mbuf_effects(q, &fx);
+	return true;
+}
+
+/**
+ * mbuf_queue_drop_all() - drop all messages
+ * @q: the queue, which may be dead; the caller has a reference
+ *
+ * Those whose senders wait are dropped as well, and their senders go on as if
+ * they had been received. What is sent meanwhile may stay.
+ *
+ * Context: process context, may sleep.
+ * Return: how many were dropped.
+ */
+u32 mbuf_queue_drop_all(struct mbuf_queue *q)
+{
+	u32 nr, done = 0;
+
+	spin_lock(&q->lock);
+	nr = q->depth + q->nr_parked;
+	spin_unlock(&q->lock);
+
+	/* One at a time: there may be many, and each can wake a sender. */
+	while (done < nr && queue_drop_next(q)) {
+		done++;
+		cond_resched();
+	}
+	if (done)
+		trace_mbuf_drop(q->id, done, MBUF_TRACE_FLUSHED);
+	return done;
 }
 
 /*
@@ -266,6 +318,7 @@ static ssize_t queue_wait(struct mbuf_queue *q, struct mbuf_item *spare,
 	list_add_tail(&w.link, &q->receivers);
 	q->nr_waiting++;
 	q->recv_blocked++;
+	trace_mbuf_block(q->id, MBUF_TRACE_RECEIVE);
 	spin_unlock(&q->lock);
 
 	err = mbuf_waiter_sleep(&w, how->deadline);
@@ -340,6 +393,13 @@ static noinline ssize_t queue_recv_slow(struct mbuf_queue *q,
 	__releases(&q->lock)
 {
 	ssize_t ret = -EAGAIN;
+
+	if (unlikely(q->full_told && !q->queued_map)) {
+		WRITE_ONCE(q->full_told, false);
+		spin_unlock(&q->lock);
+		mbuf_node_notice(&q->node, MBUF_NOTICE_DRAINED, 0);
+		spin_lock(&q->lock);
+	}
 
 	if (q->queued_map) {
 		struct mbuf_effects fx = { };

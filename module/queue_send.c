@@ -18,7 +18,34 @@ static bool queue_refuses(const struct mbuf_queue *q, u8 prio)
 void mbuf_queue_overwrite(struct mbuf_queue *q, struct mbuf_effects *fx)
 {
 	q->dropped++;
+	trace_mbuf_drop(q->id, 1, MBUF_TRACE_OVERWRITTEN);
 	queue_discard(q, queue_unlink(q, __ffs64(q->queued_map)), fx);
+}
+
+/* Under the lock. */
+static void queue_refused(struct mbuf_queue *q)
+{
+	q->refused++;
+	trace_mbuf_drop(q->id, 1, MBUF_TRACE_REFUSED);
+}
+
+static noinline void __queue_found_full(struct mbuf_queue *q)
+{
+	bool told;
+
+	spin_lock(&q->lock);
+	told = q->full_told;
+	WRITE_ONCE(q->full_told, true);
+	spin_unlock(&q->lock);
+	if (!told)
+		mbuf_node_notice(&q->node, MBUF_NOTICE_FULL, 0);
+}
+
+/* A sender has to wait, or would have to. Not under the lock. */
+static inline void queue_found_full(struct mbuf_queue *q)
+{
+	if (unlikely(!READ_ONCE(q->full_told)))
+		__queue_found_full(q);
 }
 
 static inline void queue_fill(struct mbuf_queue *q, struct mbuf_item *item,
@@ -34,6 +61,7 @@ static inline void queue_enter(struct mbuf_queue *q, struct mbuf_item *item,
 			       struct mbuf_effects *fx)
 {
 	item->seq = ++q->sent;
+	queue_trace_send(q, item);
 	if (!list_empty(&q->receivers)) {
 		queue_hand_over(q, item, fx);
 	} else {
@@ -79,7 +107,9 @@ static int queue_park(struct mbuf_queue *q, struct mbuf_item *item,
 	mbuf_waiter_init(&w);
 	w.item = item;
 	queue_line_up(q, &w);
+	trace_mbuf_block(q->id, MBUF_TRACE_SEND);
 	spin_unlock(&q->lock);
+	queue_found_full(q);
 
 	err = mbuf_waiter_sleep(&w, deadline);
 	if (err) {
@@ -113,7 +143,7 @@ static int queue_enter_own(struct mbuf_queue *q, struct mbuf_item *item,
 		if (!(q->flags & MBUF_QUEUE_OVERWRITE))
 			return -EAGAIN;
 		if (queue_refuses(q, item->prio)) {
-			q->refused++;
+			queue_refused(q);
 			return -ENOBUFS;
 		}
 		mbuf_queue_overwrite(q, fx);
@@ -142,6 +172,8 @@ static int queue_send_item(struct mbuf_queue *q, struct mbuf_item *item,
 
 	if (!err)
 		mbuf_effects(q, &fx);
+	else if (err == -EAGAIN)
+		queue_found_full(q);
 	return err;
 }
 
@@ -178,6 +210,8 @@ static int queue_send_check(struct mbuf_queue *q,
 		 how->deadline->mode == MBUF_WAIT_NOW)
 		err = -EAGAIN;
 	spin_unlock(&q->lock);
+	if (err == -EAGAIN)
+		queue_found_full(q);
 	return err;
 }
 
@@ -207,6 +241,7 @@ static __always_inline int queue_try_send(struct mbuf_queue *q,
 		item->len = u->len;
 		queue_fill(q, item, how);
 		item->seq = ++q->sent;
+		queue_trace_send(q, item);
 		queue_hand_over(q, item, fx);
 		return 0;
 	}
@@ -231,6 +266,7 @@ static __always_inline int queue_try_send(struct mbuf_queue *q,
 	queue_fill(q, item, how);
 	item->seq = ++q->sent;
 	queue_link(q, item, how->prio);
+	queue_trace_send(q, item);
 	fx->poll_in = queue_polled(&q->poll_in);
 	return 0;
 }
@@ -267,7 +303,8 @@ int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		pagefault_disable();
 		err = queue_try_send(q, u, how, &fx);
 		*seq = q->sent;
-		q->refused += err == -ENOBUFS;
+		if (unlikely(err == -ENOBUFS))
+			queue_refused(q);
 		pagefault_enable();
 		spin_unlock(&q->lock);
 		if (likely(!err)) {
@@ -276,6 +313,8 @@ int mbuf_queue_send(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		}
 		if (err == -EAGAIN && how->deadline->mode != MBUF_WAIT_NOW)
 			return queue_send_own(q, u, how, seq);
+		if (err == -EAGAIN)
+			queue_found_full(q);
 		if (err != -EFAULT || ++faults > MBUF_FAULTS_MAX)
 			return err;
 		err = mbuf_uaddr_fault_in(u, u->len, false);

@@ -15,8 +15,9 @@
  * Memory is charged to the memory cgroup of the allocating task besides, by
  * GFP_KERNEL_ACCOUNT at the place where it is allocated.
  *
- * Limits are module parameters, and the same for every account. What is
- * charged already stays when a limit is lowered.
+ * Limits are module parameters, and the same for every account but those for
+ * which others were set (netlink.c). What is charged already stays when a limit
+ * is lowered.
  *
  * Chores. What has to be closed for a user who is not there to do it is done
  * in workers: one for each account, so that what takes long, or for ever, keeps
@@ -59,6 +60,24 @@ struct mbuf_charge {
 	unsigned long n[MBUF_RES_NR];
 };
 
+/**
+ * struct mbuf_account_info - what there is to know of an account
+ * @ns: the user namespace; the account keeps it
+ * @uid: the user
+ * @used: what is charged
+ * @limit: what it may have
+ * @own_limits: of at least one resource, that is not what others may have
+ * @refused: how often a charge was refused
+ */
+struct mbuf_account_info {
+	struct user_namespace *ns;
+	kuid_t uid;
+	unsigned long used[MBUF_RES_NR];
+	unsigned long limit[MBUF_RES_NR];
+	bool own_limits;
+	unsigned long refused;
+};
+
 struct mbuf_account;
 
 /**
@@ -78,7 +97,22 @@ int mbuf_charge(struct mbuf_account *acct, const struct mbuf_charge *c);
 void mbuf_uncharge(struct mbuf_account *acct, const struct mbuf_charge *c);
 unsigned long mbuf_account_used(const struct mbuf_account *acct,
 				enum mbuf_resource res);
-unsigned long mbuf_account_limit(enum mbuf_resource res);
+unsigned long mbuf_account_limit(const struct mbuf_account *acct,
+				 enum mbuf_resource res);
+
+/* For who looks on from outside. */
+void mbuf_account_tell(const struct mbuf_account *acct,
+		       struct mbuf_account_info *info);
+void mbuf_account_changed(struct mbuf_account *acct);
+unsigned int mbuf_account_changes(const struct mbuf_account *acct);
+unsigned int mbuf_accounts_changes(void);
+int mbuf_accounts_visit(u64 *from,
+			int (*visit)(const struct mbuf_account *acct,
+				     void *arg),
+			void *arg);
+void mbuf_limit_set(enum mbuf_resource res, unsigned long limit);
+int mbuf_account_limit_set(struct user_namespace *ns, kuid_t uid,
+			   unsigned int set, const unsigned long *limit);
 
 void mbuf_account_chore(struct mbuf_account *acct, struct mbuf_chore *chore);
 

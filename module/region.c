@@ -10,10 +10,12 @@
 #include <linux/seq_file.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <net/netlink.h>
 #include <uapi/linux/fcntl.h>
 #include "compat.h"
 #include "paged.h"
 #include "region.h"
+#include "registry.h"
 
 /* Size of the first version of the struct. */
 #define INFO_SIZE_V0	32
@@ -38,12 +40,14 @@ struct mbuf_memory {
  * @payer: who is charged for this; holds a reference
  * @rights: MBUF_REGION_*
  * @solid: pages cannot be given back
+ * @node: its place in the registry
  */
 struct mbuf_region {
 	struct mbuf_memory *memory;
 	struct mbuf_account *payer;
 	u32 rights;
 	bool solid;
+	struct mbuf_node node;
 };
 
 static const struct mbuf_charge region_charge = {
@@ -175,6 +179,40 @@ static void memory_put(struct mbuf_memory *m)
 	}
 }
 
+/* As they are seen from outside */
+
+static struct mbuf_region *region_of_node(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_region, node);
+}
+
+static u64 region_id(const struct mbuf_node *node)
+{
+	return region_of_node(node)->memory->id;
+}
+
+static int region_describe(void *object, struct sk_buff *skb,
+			   const struct mbuf_reader *reader)
+{
+	struct mbuf_region *r = region_of_node(object);
+
+	if (nla_put_u64_64bit(skb, MBUF_A_REGION_SIZE,
+			      i_size_read(file_inode(r->memory->file)),
+			      MBUF_A_REGION_PAD) ||
+	    nla_put_u32(skb, MBUF_A_REGION_RIGHTS, r->rights) ||
+	    nla_put_u32(skb, MBUF_A_REGION_OPTIONS,
+			r->solid ? MBUF_OFFER_SOLID : 0))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind region_kind = {
+	.type		= MBUF_OBJECT_TYPE_REGION,
+	.attr		= MBUF_A_OBJECT_REGION,
+	.id		= region_id,
+	.describe	= region_describe,
+};
+
 /* Regions */
 
 static int region_prepare(struct mbuf_fd *fd, struct mbuf_memory *m, bool solid,
@@ -200,6 +238,7 @@ static int region_prepare(struct mbuf_fd *fd, struct mbuf_memory *m, bool solid,
 	r->payer = payer;
 	r->rights = rights;
 	r->solid = solid;
+	mbuf_node_link(&r->node, &region_kind, payer, NULL);
 	return 0;
 
 free:
@@ -348,6 +387,7 @@ static int region_release(struct inode *inode, struct file *file)
 {
 	struct mbuf_region *r = file->private_data;
 
+	mbuf_node_unlink(&r->node);
 	memory_put(r->memory);
 	mbuf_uncharge(r->payer, &region_charge);
 	mbuf_account_put(r->payer);

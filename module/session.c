@@ -20,6 +20,7 @@
 #include "queue.h"
 #include "quota.h"
 #include "region.h"
+#include "registry.h"
 #include "session.h"
 #include "set.h"
 #include "table.h"
@@ -48,6 +49,7 @@
  * @table: the root table
  * @id: identity
  * @turn: where WAIT_ANY looks first; need not be exact
+ * @node: its place in the registry
  * @rcu: who wakes pollers of @set does so under RCU
  */
 struct mbuf_session {
@@ -57,6 +59,7 @@ struct mbuf_session {
 	struct mbuf_table *table;
 	u64 id;
 	unsigned int turn;
+	struct mbuf_node node;
 	struct rcu_head rcu;
 };
 
@@ -70,6 +73,16 @@ static const struct mbuf_charge session_charge = {
 		[MBUF_RES_OBJECTS] = 1,
 		[MBUF_RES_MEMORY] = sizeof(struct mbuf_session),
 	},
+};
+
+static u64 session_id(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_session, node)->id;
+}
+
+static const struct mbuf_kind session_kind = {
+	.type	= MBUF_OBJECT_TYPE_SESSION,
+	.id	= session_id,
 };
 
 static int session_open(struct inode *inode, struct file *file)
@@ -95,6 +108,8 @@ static int session_open(struct inode *inode, struct file *file)
 	s->id = mbuf_object_id();
 	mbuf_set_init(&s->set, session_free);
 
+	mbuf_node_link(&s->node, &session_kind, s->payer, s->net);
+
 	file->private_data = s;
 	return stream_open(inode, file);
 
@@ -111,6 +126,7 @@ static int session_release(struct inode *inode, struct file *file)
 {
 	struct mbuf_session *s = file->private_data;
 
+	mbuf_node_unlink(&s->node);
 	mbuf_set_kill(&s->set);
 	mbuf_table_end(s->table);
 	mbuf_table_put(s->table);
@@ -125,7 +141,7 @@ static void usage_get(struct mbuf_usage *u, const struct mbuf_account *acct,
 		      enum mbuf_resource res)
 {
 	u->used = mbuf_account_used(acct, res);
-	u->limit = mbuf_account_limit(res);
+	u->limit = mbuf_account_limit(acct, res);
 }
 
 static long session_query(struct mbuf_session *s, void __user *arg, size_t size)

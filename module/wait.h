@@ -271,6 +271,12 @@ static inline void mbuf_waiter_init(struct mbuf_waiter *w)
 	w->seq = 0;
 }
 
+/* For tracing: who waits, 0 if nobody does. */
+static inline pid_t mbuf_waiter_pid(const struct mbuf_waiter *w)
+{
+	return w->task ? w->task->pid : 0;
+}
+
 /* In a wake-up: it is a target's address, not a task's. */
 #define MBUF_WAKE_TARGET	1UL
 

@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/net.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+#include <net/genetlink.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+#include "compat.h"
+#include "netlink.h"
+#include "quota.h"
+#include "registry.h"
+
+static struct genl_family mbuf_family;
+
+static const struct nla_policy object_policy[MBUF_A_OBJECT_ALL + 1] = {
+	[MBUF_A_OBJECT_TYPE]	= NLA_POLICY_MIN(NLA_U32, 1),
+	[MBUF_A_OBJECT_ID]	= { .type = NLA_U64 },
+	[MBUF_A_OBJECT_UID]	= { .type = NLA_U32 },
+	[MBUF_A_OBJECT_PID]	= NLA_POLICY_MIN(NLA_U32, 1),
+	[MBUF_A_OBJECT_ALL]	= { .type = NLA_FLAG },
+};
+
+static const struct nla_policy user_policy[MBUF_A_USER_UID + 1] = {
+	[MBUF_A_USER_UID]	= { .type = NLA_U32 },
+};
+
+static const struct nla_policy limit_policy[MBUF_A_USER_CAPS_LIMIT + 1] = {
+	[MBUF_A_USER_UID]		= { .type = NLA_U32 },
+	[MBUF_A_USER_OBJECTS_LIMIT]	= { .type = NLA_U64 },
+	[MBUF_A_USER_MEMORY_LIMIT]	= { .type = NLA_U64 },
+	[MBUF_A_USER_INFLIGHT_LIMIT]	= { .type = NLA_U64 },
+	[MBUF_A_USER_HANDLES_LIMIT]	= { .type = NLA_U64 },
+	[MBUF_A_USER_CAPS_LIMIT]	= { .type = NLA_U64 },
+};
+
+/* How much of each resource there is, and may be. */
+static const int user_attr[MBUF_RES_NR][2] = {
+	[MBUF_RES_OBJECTS] = { MBUF_A_USER_OBJECTS,
+			       MBUF_A_USER_OBJECTS_LIMIT },
+	[MBUF_RES_MEMORY] = { MBUF_A_USER_MEMORY, MBUF_A_USER_MEMORY_LIMIT },
+	[MBUF_RES_INFLIGHT] = { MBUF_A_USER_INFLIGHT,
+				MBUF_A_USER_INFLIGHT_LIMIT },
+	[MBUF_RES_HANDLES] = { MBUF_A_USER_HANDLES,
+			       MBUF_A_USER_HANDLES_LIMIT },
+	[MBUF_RES_CAPS] = { MBUF_A_USER_CAPS, MBUF_A_USER_CAPS_LIMIT },
+};
+
+static const struct nla_policy flush_policy[MBUF_A_OBJECT_ID + 1] = {
+	[MBUF_A_OBJECT_ID]	= { .type = NLA_U64 },
+};
+
+/* Who asks, and what may it see? */
+
+/**
+ * struct request - who asks for what
+ * @reader: for whom ids are translated; holds references
+ * @own: the account of who asks, if there is one; holds a reference
+ * @netns: where it asks; holds a reference
+ * @admin: it may see all that belongs to @netns
+ * @all: it wants to see, and may, what belongs to any
+ * @ns: the user namespace of the network namespace; holds a reference
+ * @type: MBUF_OBJECT_TYPE_*, or 0
+ * @id: an identity, or 0
+ * @uid: a user, or INVALID_UID
+ * @pid: a process, or NULL; holds a reference
+ * @nobody: no process or user is what was asked for
+ * @at: objects: where to go on
+ * @from: users: likewise
+ * @skb: where to put what is seen
+ * @portid: for the header of messages
+ * @seq: likewise
+ * @cb: dumps: that
+ */
+struct request {
+	struct mbuf_reader reader;
+	struct mbuf_account *own;
+	struct mbuf_netns *netns;
+	bool admin;
+	bool all;
+	struct user_namespace *ns;
+	u32 type;
+	u64 id;
+	kuid_t uid;
+	struct pid *pid;
+	bool nobody;
+	struct mbuf_visit at;
+	u64 from;
+	struct sk_buff *skb;
+	u32 portid;
+	u32 seq;
+	struct netlink_callback *cb;
+};
+
+/*
+ * The user is who has opened the socket, as it is who gets the answer: somebody
+ * with more privileges may be made to write a request to the socket of another.
+ * That also holds for the capability, which the sender needs as well.
+ */
+static int request_begin(struct request *r, struct sk_buff *skb,
+			 struct nlattr **attrs, struct netlink_ext_ack *extack)
+{
+	struct sock *sk = NETLINK_CB(skb).sk;
+	const struct cred *cred = sk->sk_socket->file->f_cred;
+	struct net *net = sock_net(sk);
+
+	memset(r, 0, sizeof(*r));
+	r->uid = INVALID_UID;
+	r->admin = netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN);
+	if (attrs && attrs[MBUF_A_OBJECT_ALL]) {
+		if (!netlink_capable(skb, CAP_NET_ADMIN)) {
+			NL_SET_ERR_MSG_ATTR(extack, attrs[MBUF_A_OBJECT_ALL],
+					    "needs CAP_NET_ADMIN in the initial user namespace");
+			return -EPERM;
+		}
+		r->all = true;
+	}
+	r->own = mbuf_account_get(cred);
+	if (!r->own)
+		return -ENOMEM;
+	r->netns = mbuf_netns_of(net);
+	refcount_inc(&r->netns->ref);
+	r->ns = get_user_ns(net->user_ns);
+	r->reader.user_ns = get_user_ns(current_user_ns());
+	r->reader.pid_ns = get_pid_ns(task_active_pid_ns(current));
+	return 0;
+}
+
+static void request_end(struct request *r)
+{
+	put_pid(r->pid);
+	put_pid_ns(r->reader.pid_ns);
+	put_user_ns(r->reader.user_ns);
+	put_user_ns(r->ns);
+	mbuf_netns_put(r->netns);
+	mbuf_account_put(r->own);
+}
+
+static void request_uid(struct request *r, const struct nlattr *attr)
+{
+	if (!attr)
+		return;
+	r->uid = make_kuid(r->reader.user_ns, nla_get_u32(attr));
+	r->nobody |= !uid_valid(r->uid);
+}
+
+static void request_filter(struct request *r, struct nlattr **attrs)
+{
+	if (!attrs)
+		return;
+	if (attrs[MBUF_A_OBJECT_TYPE])
+		r->type = nla_get_u32(attrs[MBUF_A_OBJECT_TYPE]);
+	if (attrs[MBUF_A_OBJECT_ID]) {
+		r->id = nla_get_u64(attrs[MBUF_A_OBJECT_ID]);
+		r->nobody |= !r->id;
+	}
+	request_uid(r, attrs[MBUF_A_OBJECT_UID]);
+	if (attrs[MBUF_A_OBJECT_PID]) {
+		r->pid = find_get_pid(nla_get_u32(attrs[MBUF_A_OBJECT_PID]));
+		r->nobody |= !r->pid;
+	}
+}
+
+/* May it see this object? Under registry_lock. */
+static bool request_sees(const struct request *r, const struct mbuf_view *v)
+{
+	if (r->all)
+		return true;
+	return v->netns == r->netns && (r->admin || v->owner == r->own);
+}
+
+/* Does it want to? Likewise. */
+static bool request_wants(const struct request *r, const struct mbuf_view *v)
+{
+	struct mbuf_account_info info;
+
+	if (r->nobody || (r->type && r->type != v->kind->type) ||
+	    (r->id && r->id != v->id) || (r->pid && r->pid != v->pid))
+		return false;
+	if (!uid_valid(r->uid))
+		return true;
+	if (!v->owner)
+		return false;
+	mbuf_account_tell(v->owner, &info);
+	return uid_eq(info.uid, r->uid);
+}
+
+/* What counts as a change of what it sees. */
+static unsigned int request_changes(const struct request *r)
+{
+	if (r->all)
+		return mbuf_registry_changes();
+	if (r->admin)
+		return atomic_read(&r->netns->changes);
+	return mbuf_account_changes(r->own);
+}
+
+/* 0 would mean that it is not known. */
+static void request_mark(const struct request *r, unsigned int changes)
+{
+	r->cb->seq = changes ?: 1;
+}
+
+/* Objects */
+
+static int object_attrs(const struct request *r, const struct mbuf_view *v)
+{
+	const struct mbuf_kind *kind = v->kind;
+	struct sk_buff *skb = r->skb;
+	struct nlattr *nest;
+	int err;
+
+	if (nla_put_u32(skb, MBUF_A_OBJECT_TYPE, kind->type) ||
+	    nla_put_u64_64bit(skb, MBUF_A_OBJECT_ID, v->id,
+			      MBUF_A_OBJECT_PAD) ||
+	    nla_put_u32(skb, MBUF_A_OBJECT_NETNS, v->netns->inum))
+		return -EMSGSIZE;
+	if (v->owner) {
+		struct mbuf_account_info info;
+
+		mbuf_account_tell(v->owner, &info);
+		if (nla_put_u32(skb, MBUF_A_OBJECT_UID,
+				from_kuid_munged(r->reader.user_ns,
+						 info.uid)) ||
+		    nla_put_u32(skb, MBUF_A_OBJECT_PID,
+				pid_nr_ns(v->pid, r->reader.pid_ns)))
+			return -EMSGSIZE;
+	} else if (nla_put_flag(skb, MBUF_A_OBJECT_KERNEL)) {
+		return -EMSGSIZE;
+	}
+	if (!kind->attr)
+		return 0;
+	nest = nla_nest_start(skb, kind->attr);
+	if (!nest)
+		return -EMSGSIZE;
+	err = kind->describe(v->object, skb, &r->reader);
+	if (err)
+		return err;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int object_put(const struct request *r, const struct mbuf_view *v)
+{
+	void *msg;
+	int err;
+
+	msg = genlmsg_put(r->skb, r->portid, r->seq, &mbuf_family,
+			  r->cb ? NLM_F_MULTI : 0, MBUF_CMD_OBJECT_GET);
+	if (!msg)
+		return -EMSGSIZE;
+	if (r->cb)
+		genl_dump_check_consistent(r->cb, msg);
+	err = object_attrs(r, v);
+	if (err) {
+		genlmsg_cancel(r->skb, msg);
+		return err;
+	}
+	genlmsg_end(r->skb, msg);
+	return 0;
+}
+
+static int object_dump_one(const struct mbuf_view *v, void *arg)
+{
+	struct request *r = arg;
+
+	if (!request_sees(r, v) || !request_wants(r, v))
+		return 0;
+	return object_put(r, v);
+}
+
+static int dump_start(struct netlink_callback *cb, bool users)
+{
+	struct nlattr **attrs = mbuf_genl_dump_attrs(cb);
+	struct request *r;
+	int err;
+
+	r = kmalloc(sizeof(*r), GFP_KERNEL);
+	if (!r)
+		return -ENOMEM;
+	err = request_begin(r, cb->skb, users ? NULL : attrs, cb->extack);
+	if (err) {
+		kfree(r);
+		return err;
+	}
+	if (!users)
+		request_filter(r, attrs);
+	else if (attrs)
+		request_uid(r, attrs[MBUF_A_USER_UID]);
+	r->portid = NETLINK_CB(cb->skb).portid;
+	r->seq = cb->nlh->nlmsg_seq;
+	cb->args[0] = (long)r;
+	return 0;
+}
+
+static int dump_done(struct netlink_callback *cb)
+{
+	struct request *r = (struct request *)cb->args[0];
+
+	request_end(r);
+	kfree(r);
+	return 0;
+}
+
+/* What comes of a piece of a dump: how long it is, 0 if that was all. */
+static int dump_piece(struct request *r, int err)
+{
+	/* What does not fit goes into the next piece. */
+	if (err == -EMSGSIZE && r->skb->len)
+		err = 0;
+	return err ?: r->skb->len;
+}
+
+static int object_dump_start(struct netlink_callback *cb)
+{
+	return dump_start(cb, false);
+}
+
+static int object_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct request *r = (struct request *)cb->args[0];
+	int err;
+
+	r->skb = skb;
+	r->cb = cb;
+	request_mark(r, request_changes(r));
+	err = mbuf_registry_visit(&r->at, object_dump_one, r);
+	/* The message at the end says so if something has changed just now. */
+	request_mark(r, request_changes(r));
+	return dump_piece(r, err);
+}
+
+/* To be found is not an error, but the end of a visit. */
+#define FOUND	1
+
+struct object_search {
+	struct request *r;
+	const struct mbuf_kind *kind;
+	void *object;
+	int err;
+};
+
+static int object_get_one(const struct mbuf_view *v, void *arg)
+{
+	struct object_search *s = arg;
+
+	if (!request_sees(s->r, v) || !request_wants(s->r, v))
+		return 0;
+	s->err = object_put(s->r, v);
+	return FOUND;
+}
+
+static int object_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct object_search s = { };
+	struct request r;
+	int err;
+
+	if (GENL_REQ_ATTR_CHECK(info, MBUF_A_OBJECT_ID))
+		return -EINVAL;
+	err = request_begin(&r, skb, info->attrs, info->extack);
+	if (err)
+		return err;
+	request_filter(&r, info->attrs);
+	r.portid = info->snd_portid;
+	r.seq = info->snd_seq;
+	err = -ENOMEM;
+	r.skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!r.skb)
+		goto end;
+	s.r = &r;
+	if (mbuf_registry_visit(&r.at, object_get_one, &s) == FOUND) {
+		err = s.err;
+	} else {
+		NL_SET_ERR_MSG(info->extack, "no such object");
+		err = -ENOENT;
+	}
+	if (err)
+		nlmsg_free(r.skb);
+	else
+		err = genlmsg_reply(r.skb, info);
+end:
+	request_end(&r);
+	return err;
+}
+
+static int queue_find(const struct mbuf_view *v, void *arg)
+{
+	struct object_search *s = arg;
+
+	if (!request_sees(s->r, v) || !request_wants(s->r, v))
+		return 0;
+	s->err = -EOPNOTSUPP;
+	if (v->kind->flush) {
+		s->err = -ENOENT;
+		if (v->kind->get(v->object)) {
+			s->kind = v->kind;
+			s->object = v->object;
+			s->err = 0;
+		}
+	}
+	return FOUND;
+}
+
+static int queue_flush(struct sk_buff *skb, struct genl_info *info)
+{
+	struct object_search s = { .err = -ENOENT };
+	struct request r;
+	int err;
+
+	if (GENL_REQ_ATTR_CHECK(info, MBUF_A_OBJECT_ID))
+		return -EINVAL;
+	err = request_begin(&r, skb, NULL, info->extack);
+	if (err)
+		return err;
+	r.id = nla_get_u64(info->attrs[MBUF_A_OBJECT_ID]);
+	r.nobody = !r.id;
+	s.r = &r;
+	mbuf_registry_visit(&r.at, queue_find, &s);
+	request_end(&r);
+	if (s.err) {
+		if (s.err == -ENOENT)
+			NL_SET_ERR_MSG(info->extack, "no such object");
+		else
+			NL_SET_ERR_MSG(info->extack, "not a queue");
+		return s.err;
+	}
+	err = s.kind->flush(s.object);
+	return min(err, 0);
+}
+
+/* Users */
+
+static bool below(const struct user_namespace *ns,
+		  const struct user_namespace *above)
+{
+	while (ns->level > above->level)
+		ns = ns->parent;
+	return ns == above;
+}
+
+static int user_attrs(const struct request *r,
+		      const struct mbuf_account_info *info)
+{
+	struct sk_buff *skb = r->skb;
+	int res;
+
+	if (nla_put_u32(skb, MBUF_A_USER_UID,
+			from_kuid_munged(r->reader.user_ns, info->uid)) ||
+	    nla_put_u32(skb, MBUF_A_USER_USERNS, info->ns->ns.inum) ||
+	    nla_put_u64_64bit(skb, MBUF_A_USER_REFUSED, info->refused,
+			      MBUF_A_USER_PAD) ||
+	    (info->own_limits && nla_put_flag(skb, MBUF_A_USER_OWN_LIMITS)))
+		return -EMSGSIZE;
+	for (res = 0; res < MBUF_RES_NR; res++) {
+		if (nla_put_u64_64bit(skb, user_attr[res][0], info->used[res],
+				      MBUF_A_USER_PAD) ||
+		    nla_put_u64_64bit(skb, user_attr[res][1],
+				      info->limit[res], MBUF_A_USER_PAD))
+			return -EMSGSIZE;
+	}
+	return 0;
+}
+
+static int user_dump_one(const struct mbuf_account *acct, void *arg)
+{
+	struct request *r = arg;
+	struct mbuf_account_info info;
+	void *msg;
+	int err;
+
+	mbuf_account_tell(acct, &info);
+	if (acct != r->own && !(r->admin && below(info.ns, r->ns)))
+		return 0;
+	if (r->nobody || (uid_valid(r->uid) && !uid_eq(r->uid, info.uid)))
+		return 0;
+	msg = genlmsg_put(r->skb, r->portid, r->seq, &mbuf_family, NLM_F_MULTI,
+			  MBUF_CMD_USER_GET);
+	if (!msg)
+		return -EMSGSIZE;
+	genl_dump_check_consistent(r->cb, msg);
+	err = user_attrs(r, &info);
+	if (err) {
+		genlmsg_cancel(r->skb, msg);
+		return err;
+	}
+	genlmsg_end(r->skb, msg);
+	return 0;
+}
+
+static int user_dump_start(struct netlink_callback *cb)
+{
+	return dump_start(cb, true);
+}
+
+static int user_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct request *r = (struct request *)cb->args[0];
+	int err;
+
+	r->skb = skb;
+	r->cb = cb;
+	/* Its own account is there as long as it asks. */
+	request_mark(r, r->admin ? mbuf_accounts_changes() : 1);
+	err = mbuf_accounts_visit(&r->from, user_dump_one, r);
+	request_mark(r, r->admin ? mbuf_accounts_changes() : 1);
+	return dump_piece(r, err);
+}
+
+static int limit_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct user_namespace *ns = genl_info_net(info)->user_ns;
+	const struct nlattr *uid = info->attrs[MBUF_A_USER_UID];
+	unsigned long limit[MBUF_RES_NR] = { };
+	unsigned int set = 0;
+	kuid_t who;
+	int err, res;
+
+	for (res = 0; res < MBUF_RES_NR; res++) {
+		const struct nlattr *a = info->attrs[user_attr[res][1]];
+
+		if (!a)
+			continue;
+		set |= BIT(res);
+		limit[res] = min_t(u64, nla_get_u64(a), LONG_MAX);
+	}
+	if (!set) {
+		NL_SET_ERR_MSG(info->extack, "no limit is given");
+		return -EINVAL;
+	}
+
+	if (!uid) {
+		/* They are everybody's, in all namespaces. */
+		if (!netlink_capable(skb, CAP_NET_ADMIN))
+			return -EPERM;
+		for (res = 0; res < MBUF_RES_NR; res++) {
+			if (set & BIT(res))
+				mbuf_limit_set(res, limit[res]);
+		}
+		return 0;
+	}
+
+	if (!netlink_ns_capable(skb, ns, CAP_NET_ADMIN))
+		return -EPERM;
+	who = make_kuid(ns, nla_get_u32(uid));
+	err = -EINVAL;
+	if (uid_valid(who))
+		err = mbuf_account_limit_set(ns, who, set, limit);
+	if (err == -EINVAL)
+		NL_SET_ERR_MSG_ATTR(info->extack, uid,
+				    "no such user in this namespace");
+	else if (err == -ESRCH)
+		NL_SET_ERR_MSG_ATTR(info->extack, uid,
+				    "the user has no objects");
+	return err;
+}
+
+/* Notices */
+
+static bool notices_wanted(void)
+{
+	/* It is the same set for all network namespaces. */
+	return genl_has_listeners(&mbuf_family, &init_net, 0);
+}
+
+static int notice_attrs(struct sk_buff *skb, const struct mbuf_news *news,
+			u64 number, struct user_namespace *ns)
+{
+	if (nla_put_u32(skb, MBUF_A_NOTICE_NOTICE, news->what) ||
+	    nla_put_u64_64bit(skb, MBUF_A_NOTICE_NUMBER, number,
+			      MBUF_A_NOTICE_PAD))
+		return -EMSGSIZE;
+	if (news->type &&
+	    (nla_put_u32(skb, MBUF_A_NOTICE_TYPE, news->type) ||
+	     nla_put_u64_64bit(skb, MBUF_A_NOTICE_ID, news->id,
+			       MBUF_A_NOTICE_PAD)))
+		return -EMSGSIZE;
+	if (news->peer_id &&
+	    nla_put_u64_64bit(skb, MBUF_A_NOTICE_PEER_ID, news->peer_id,
+			      MBUF_A_NOTICE_PAD))
+		return -EMSGSIZE;
+	if (news->resource &&
+	    nla_put_u32(skb, MBUF_A_NOTICE_RESOURCE, news->resource))
+		return -EMSGSIZE;
+	if (news->owner) {
+		struct mbuf_account_info info;
+
+		mbuf_account_tell(news->owner, &info);
+		if (nla_put_u32(skb, MBUF_A_NOTICE_UID,
+				from_kuid_munged(ns, info.uid)))
+			return -EMSGSIZE;
+	}
+	return 0;
+}
+
+/*
+ * There is one message for all who listen. So it has user ids of the user
+ * namespace that the network namespace belongs to, and no process ids.
+ */
+static void notice_tell(const struct mbuf_news *news)
+{
+	struct mbuf_netns *netns = news->netns;
+	struct sk_buff *skb;
+	void *msg = NULL;
+	u64 number;
+
+	skb = genlmsg_new(256, GFP_KERNEL);
+	/* In the order of their numbers, and what is lost has one as well. */
+	spin_lock(&netns->lock);
+	number = ++netns->notices;
+	if (skb && netns->net)
+		msg = genlmsg_put(skb, 0, 0, &mbuf_family, 0, MBUF_CMD_NOTICE);
+	if (msg && !notice_attrs(skb, news, number, netns->net->user_ns)) {
+		genlmsg_end(skb, msg);
+		genlmsg_multicast_netns(&mbuf_family, netns->net, skb, 0, 0,
+					GFP_ATOMIC);
+		skb = NULL;
+	}
+	spin_unlock(&netns->lock);
+	nlmsg_free(skb);
+}
+
+static const struct mbuf_watcher watcher = {
+	.wanted	= notices_wanted,
+	.tell	= notice_tell,
+};
+
+/* The family */
+
+static const struct genl_ops mbuf_ops[] = {
+	{
+		.cmd		= MBUF_CMD_OBJECT_GET,
+		.doit		= object_get,
+		.start		= object_dump_start,
+		.dumpit		= object_dump,
+		.done		= dump_done,
+		.policy		= object_policy,
+		.maxattr	= ARRAY_SIZE(object_policy) - 1,
+	}, {
+		.cmd		= MBUF_CMD_USER_GET,
+		.start		= user_dump_start,
+		.dumpit		= user_dump,
+		.done		= dump_done,
+		.policy		= user_policy,
+		.maxattr	= ARRAY_SIZE(user_policy) - 1,
+	}, {
+		.cmd		= MBUF_CMD_LIMIT_SET,
+		.doit		= limit_set,
+		.policy		= limit_policy,
+		.maxattr	= ARRAY_SIZE(limit_policy) - 1,
+		.flags		= GENL_UNS_ADMIN_PERM,
+	}, {
+		.cmd		= MBUF_CMD_QUEUE_FLUSH,
+		.doit		= queue_flush,
+		.policy		= flush_policy,
+		.maxattr	= ARRAY_SIZE(flush_policy) - 1,
+	},
+};
+
+static const struct genl_multicast_group mbuf_groups[] = {
+	{ .name = MBUF_MCGRP_NOTICES, .flags = MBUF_GENL_MCAST_NET_ADMIN },
+};
+
+static struct genl_family mbuf_family __ro_after_init = {
+	.name		= MBUF_FAMILY_NAME,
+	.version	= MBUF_FAMILY_VERSION,
+	.netnsok	= true,
+	.parallel_ops	= true,
+	.module		= THIS_MODULE,
+	.ops		= mbuf_ops,
+	.n_ops		= ARRAY_SIZE(mbuf_ops),
+	.mcgrps		= mbuf_groups,
+	.n_mcgrps	= ARRAY_SIZE(mbuf_groups),
+};
+
+/**
+ * mbuf_netlink_init() - from now on, answer
+ *
+ * Return: 0 or an error.
+ */
+int __init mbuf_netlink_init(void)
+{
+	int err = genl_register_family(&mbuf_family);
+
+	if (!err)
+		mbuf_watch(&watcher);
+	return err;
+}
+
+/**
+ * mbuf_netlink_exit() - the opposite; there are no objects left
+ */
+void mbuf_netlink_exit(void)
+{
+	mbuf_watch(NULL);
+	genl_unregister_family(&mbuf_family);
+}
+
+MODULE_ALIAS_GENL_FAMILY(MBUF_FAMILY_NAME);

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Netlink: what is told as it happens, to whom, and that loss shows. */
+#include "listener.h"
+#include "netlink.h"
+
+FIXTURE(notices) {
+	FIXTURE_DATA(queue) base;
+	struct nl nl;
+	uint64_t number;	/* of the last notice */
+};
+
+FIXTURE_SETUP(notices)
+{
+	queue_setup(_metadata, &self->base, NULL);
+	ASSERT_EQ(0, nl_open(&self->nl));
+	ASSERT_EQ(0, nl_join(&self->nl)) {
+		TH_LOG("this needs root");
+	}
+}
+
+FIXTURE_TEARDOWN(notices)
+{
+	nl_close(&self->nl);
+	queue_teardown(_metadata, &self->base, NULL);
+}
+
+struct notice {
+	uint32_t what, type, uid, resource;
+	uint64_t number, id, peer_id;
+};
+
+/* The next one that has come already; -EAGAIN if there is none. */
+static int next_notice(struct nl *nl, struct notice *n)
+{
+	struct nlmsghdr *h = (void *)nl->in;
+	struct nl_attrs attrs;
+	ssize_t len;
+
+	len = recv(nl->fd, nl->in, sizeof(nl->in), MSG_DONTWAIT);
+	if (len < 0)
+		return -errno;
+	if (!NLMSG_OK(h, (size_t)len) || h->nlmsg_type != nl->family ||
+	    h->nlmsg_seq)
+		return -EPROTO;
+	attrs = nl_parse((char *)NLMSG_DATA(h) + GENL_HDRLEN,
+			 h->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN);
+	n->what = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_NOTICE);
+	n->number = nl_num(&attrs, MBUF_A_NOTICE_NUMBER);
+	n->type = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_TYPE);
+	n->id = nl_num(&attrs, MBUF_A_NOTICE_ID);
+	n->peer_id = nl_num(&attrs, MBUF_A_NOTICE_PEER_ID);
+	n->uid = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_UID);
+	n->resource = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_RESOURCE);
+	return 0;
+}
+
+#define EXPECT_NOTICE(want, want_type, want_id, n) do {			\
+	EXPECT_EQ(0, next_notice(&self->nl, n));			\
+	EXPECT_EQ(want, (n)->what);					\
+	EXPECT_EQ(want_type, (n)->type);				\
+	EXPECT_EQ(want_id, (n)->id);					\
+	EXPECT_EQ(getuid(), (n)->uid);					\
+	EXPECT_TRUE(!self->number || self->number + 1 == (n)->number);	\
+	self->number = (n)->number;					\
+} while (0)
+
+#define EXPECT_NO_NOTICE(n) EXPECT_EQ(-EAGAIN, next_notice(&self->nl, n))
+
+TEST_F(notices, a_queue_lives_fills_drains_and_ends)
+{
+	struct mbuf_queue_info info;
+	struct notice n;
+	int i;
+
+	NL_QUEUE(2, 8, 0);
+	info = get_info(self->base.rfd);
+	EXPECT_NOTICE(MBUF_NOTICE_CREATED, MBUF_OBJECT_TYPE_QUEUE, info.id, &n);
+	EXPECT_EQ(~0ull, n.peer_id);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, send_num(self->base.sfd, 1, MBUF_NOW));
+	EXPECT_NO_NOTICE(&n);
+	/* Once, however often it is found so, and until it was empty. */
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(-EAGAIN, send_num(self->base.sfd, 1, MBUF_NOW));
+	EXPECT_NOTICE(MBUF_NOTICE_FULL, MBUF_OBJECT_TYPE_QUEUE, info.id, &n);
+	ASSERT_EQ(1, recv_num(self->base.rfd, MBUF_NOW));
+	ASSERT_EQ(0, send_num(self->base.sfd, 1, MBUF_NOW));
+	ASSERT_EQ(-ETIMEDOUT, send_num(self->base.sfd, 1, in_ms(1)));
+	ASSERT_EQ(1, recv_num(self->base.rfd, MBUF_NOW));
+	ASSERT_EQ(1, recv_num(self->base.rfd, MBUF_NOW));
+	EXPECT_NO_NOTICE(&n);
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(-EAGAIN, recv_num(self->base.rfd, MBUF_NOW));
+	EXPECT_NOTICE(MBUF_NOTICE_DRAINED, MBUF_OBJECT_TYPE_QUEUE, info.id, &n);
+	/* And again, for who waits, by write and with a large message too. */
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, send_num(self->base.sfd, 1, MBUF_NOW));
+	ASSERT_EQ(-ETIMEDOUT, send_num(self->base.sfd, 1, in_ms(1)));
+	EXPECT_NOTICE(MBUF_NOTICE_FULL, MBUF_OBJECT_TYPE_QUEUE, info.id, &n);
+	close_fd(&self->base.sfd);
+	EXPECT_NO_NOTICE(&n);
+	close_fd(&self->base.rfd);
+	EXPECT_NOTICE(MBUF_NOTICE_DELETED, MBUF_OBJECT_TYPE_QUEUE, info.id, &n);
+	EXPECT_NO_NOTICE(&n);
+}
+
+TEST_F(notices, a_connection)
+{
+	struct mbuf_channel_info a = {}, b = {};
+	struct mbuf_listener_info info = {};
+	struct mbuf_connect c;
+	struct mbuf_accept acc = {
+		.wait.mode = MBUF_WAIT_NOW,
+		.end = { .flags = MBUF_END_DETACHED },
+	};
+	struct notice n;
+	int lfd;
+
+	lfd = ls_listen(self->base.session, 0777, 4);
+	ASSERT_LE(0, lfd);
+	ASSERT_EQ(0, xioctl(lfd, MBUF_IOC_LISTENER_INFO, &info));
+	EXPECT_NOTICE(MBUF_NOTICE_CREATED, MBUF_OBJECT_TYPE_LISTENER, info.id,
+		      &n);
+	c = connect_of(NAME, NAME_LEN, MBUF_CONNECT_ASYNC, MBUF_FOREVER);
+	ASSERT_EQ(0, xioctl(self->base.session, MBUF_IOC_CONNECT, &c));
+	ASSERT_EQ(0, mbuf_channel_info(c.end.ref.fd, &a));
+	EXPECT_NOTICE(MBUF_NOTICE_CREATED, MBUF_OBJECT_TYPE_ENDPOINT, a.id, &n);
+	ASSERT_EQ(0, xioctl(lfd, MBUF_IOC_ACCEPT, &acc));
+	ASSERT_EQ(0, mbuf_channel_info(acc.end.ref.fd, &b));
+	EXPECT_NOTICE(MBUF_NOTICE_CREATED, MBUF_OBJECT_TYPE_ENDPOINT, b.id, &n);
+	EXPECT_NOTICE(MBUF_NOTICE_CONNECTED, MBUF_OBJECT_TYPE_ENDPOINT, a.id,
+		      &n);
+	EXPECT_EQ(b.id, n.peer_id);
+
+	close(c.end.ref.fd);
+	EXPECT_NOTICE(MBUF_NOTICE_DELETED, MBUF_OBJECT_TYPE_ENDPOINT, a.id, &n);
+	EXPECT_NOTICE(MBUF_NOTICE_PEER_DIED, MBUF_OBJECT_TYPE_ENDPOINT, b.id,
+		      &n);
+	EXPECT_EQ(a.id, n.peer_id);
+	close(acc.end.ref.fd);
+	EXPECT_NOTICE(MBUF_NOTICE_DELETED, MBUF_OBJECT_TYPE_ENDPOINT, b.id, &n);
+
+	/* One that is refused has had no peer. */
+	c = connect_of(NAME, NAME_LEN, MBUF_CONNECT_ASYNC, MBUF_FOREVER);
+	ASSERT_EQ(0, xioctl(self->base.session, MBUF_IOC_CONNECT, &c));
+	EXPECT_EQ(0, next_notice(&self->nl, &n));
+	close(lfd);
+	EXPECT_EQ(0, next_notice(&self->nl, &n));
+	EXPECT_EQ(MBUF_NOTICE_DELETED, n.what);
+	EXPECT_EQ(info.id, n.id);
+	EXPECT_NO_NOTICE(&n);
+	close(c.end.ref.fd);
+}
+
+static int be_refused(void *arg)
+{
+	int session = mbuf_open(), rfd, sfd, i;
+
+	(void)arg;
+	CHECK(session >= 0);
+	for (i = 0; i < 20; i++)
+		CHECK_EQ(-EDQUOT, mbuf_queue_create(session, 100, 100, 0, &rfd,
+						    &sfd));
+	return 0;
+}
+
+TEST_F(notices, a_quota)
+{
+	struct nl ask;
+	struct notice n;
+	int nr = 0;
+
+	ASSERT_EQ(0, nl_open(&ask));
+	nl_begin(&ask, MBUF_CMD_LIMIT_SET, NLM_F_ACK);
+	nl_put_u32(&ask, MBUF_A_USER_UID, TEST_UID);
+	nl_put_u64(&ask, MBUF_A_USER_MEMORY_LIMIT, 4096);
+	ASSERT_EQ(0, nl_ask(&ask, NULL, NULL));
+	ASSERT_EQ(0, run_as(TEST_UID, be_refused, NULL));
+	while (!next_notice(&self->nl, &n)) {
+		EXPECT_EQ(TEST_UID, n.uid);
+		if (n.what != MBUF_NOTICE_QUOTA_REFUSED)
+			continue;
+		EXPECT_EQ(MBUF_RESOURCE_TYPE_MEMORY, n.resource);
+		EXPECT_EQ(~0ull, n.id);
+		nr++;
+	}
+	/* Not each of the 20. */
+	EXPECT_LE(1, nr);
+	EXPECT_GT(20, nr);
+	nl_begin(&ask, MBUF_CMD_LIMIT_SET, NLM_F_ACK);
+	nl_put_u32(&ask, MBUF_A_USER_UID, TEST_UID);
+	nl_put_u64(&ask, MBUF_A_USER_MEMORY_LIMIT, 0);
+	ASSERT_EQ(0, nl_ask(&ask, NULL, NULL));
+	nl_close(&ask);
+}
+
+/* Who does not read loses some, is told so, and can tell how many. */
+TEST_F(notices, loss_shows)
+{
+	int small = 4096, rfd, sfd, i;
+	uint64_t first, last;
+	bool told = false;
+	struct notice n;
+
+	ASSERT_EQ(0, setsockopt(self->nl.fd, SOL_SOCKET, SO_RCVBUF, &small,
+				sizeof(small)));
+	for (i = 0; i < 500; i++) {
+		ASSERT_EQ(0, mbuf_queue_create(self->base.session, 1, 1, 0,
+					       &rfd, &sfd));
+		close(rfd);
+		close(sfd);
+	}
+	for (i = 0, first = 0, last = 0; i < 1000; i++) {
+		int ret = next_notice(&self->nl, &n);
+
+		if (ret == -ENOBUFS) {
+			told = true;
+			continue;
+		}
+		if (ret == -EAGAIN)
+			break;
+		ASSERT_EQ(0, ret);
+		EXPECT_TRUE(!last || n.number == last + 1);
+		if (!last)
+			first = n.number;
+		last = n.number;
+	}
+	EXPECT_TRUE(told);
+	ASSERT_LT(0, last);
+	ASSERT_GT(first + 999, last);
+	/* The next one says how many are missing. */
+	ASSERT_EQ(0, mbuf_queue_create(self->base.session, 1, 1, 0, &rfd,
+				       &sfd));
+	ASSERT_EQ(0, next_notice(&self->nl, &n));
+	EXPECT_EQ(first + 1000, n.number);
+	close(rfd);
+	close(sfd);
+}
+
+/* Other network namespaces hear nothing of it, and have numbers of their own. */
+static int listen_elsewhere(void *arg)
+{
+	int *sock = arg, session, rfd, sfd;
+	struct notice n;
+	struct nl nl;
+	char c;
+
+	CHECK_EQ(0, unshare(CLONE_NEWNET));
+	CHECK_EQ(0, nl_open(&nl));
+	CHECK_EQ(0, nl_join(&nl));
+	CHECK_EQ(1, write(sock[1], "x", 1));
+	CHECK_EQ(1, read(sock[1], &c, 1));
+	CHECK_EQ(-EAGAIN, next_notice(&nl, &n));
+	session = mbuf_open();
+	CHECK(session >= 0);
+	CHECK_EQ(0, next_notice(&nl, &n));
+	CHECK_EQ(1, n.number);
+	CHECK_EQ(MBUF_NOTICE_CREATED, n.what);
+	CHECK_EQ(MBUF_OBJECT_TYPE_SESSION, n.type);
+	CHECK_EQ(0, mbuf_queue_create(session, 1, 1, 0, &rfd, &sfd));
+	CHECK_EQ(0, next_notice(&nl, &n));
+	CHECK_EQ(2, n.number);
+	return 0;
+}
+
+TEST_F(notices, network_namespaces_are_apart)
+{
+	struct notice n;
+	int sock[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock));
+	pid = spawn(listen_elsewhere, sock);
+	ASSERT_EQ(1, read(sock[0], &c, 1));
+	NL_QUEUE(1, 1, 0);
+	ASSERT_EQ(0, next_notice(&self->nl, &n));
+	ASSERT_EQ(1, write(sock[0], "x", 1));
+	EXPECT_EQ(0, reap(pid));
+	EXPECT_NO_NOTICE(&n);
+	close(sock[0]);
+	close(sock[1]);
+}
+
+TEST_HARNESS_MAIN
