@@ -23,7 +23,7 @@ ksft		:= $(MBUF_CACHE)/source/tree/tools/testing/selftests
 selftests-make	= $(MAKE) $(quiet) -C selftests \
 		  OUTPUT=$(build)/selftests KSFT=$(ksft) LIBMBUF=$(build)/lib
 
-all: module lib selftests examples bench-build ## build everything (default)
+all: module lib selftests examples tools bench-build ## build everything (default)
 
 help: ## this list
 	@echo "mbuf: targets of make"
@@ -99,6 +99,11 @@ proving: lib
 examples: lib ## the example programs
 	@echo "  EXAMPLES"
 	@$(MAKE) $(quiet) -C examples O=$(build)/examples \
+		LIBMBUF=$(build)/lib
+
+tools: setup lib ## mbufctl
+	@echo "  TOOLS"
+	@$(MAKE) $(quiet) -C tools/mbufctl O=$(build)/tools \
 		LIBMBUF=$(build)/lib
 
 bench-build: lib ## the benchmark program
@@ -178,6 +183,6 @@ else
 endif
 
 .PHONY: coverage all help setup module lib selftests kselftest kselftest32 examples \
-	bench-build proving fuzz-build demo check check-debug check-matrix \
+	tools bench-build proving fuzz-build demo check check-debug check-matrix \
 	check-mutants models fuzz bench bench-ring vm style analyze install uninstall \
 	clean distclean

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* mbufctl ls: what there is. */
+#include <stdlib.h>
+#include <json-c/json.h>
+#include "ctl.h"
+
+/* A line about what is peculiar to it. */
+static void about(const struct object *o, char *text, size_t size)
+{
+	const uint64_t *n = o->n;
+
+	text[0] = '\0';
+	switch (o->type) {
+	case MBUF_OBJECT_TYPE_QUEUE:
+		snprintf(text, size,
+			 "%llu/%llu messages, %llu send, %llu receive, %llu+%llu wait",
+			 (unsigned long long)n[MBUF_A_QUEUE_DEPTH],
+			 (unsigned long long)n[MBUF_A_QUEUE_SLOTS],
+			 (unsigned long long)n[MBUF_A_QUEUE_SENDERS],
+			 (unsigned long long)n[MBUF_A_QUEUE_RECEIVERS],
+			 (unsigned long long)n[MBUF_A_QUEUE_SEND_WAITERS],
+			 (unsigned long long)n[MBUF_A_QUEUE_RECV_WAITERS]);
+		break;
+	case MBUF_OBJECT_TYPE_ENDPOINT:
+		snprintf(text, size, "to %016llx, %llu signals%s%s",
+			 (unsigned long long)n[MBUF_A_ENDPOINT_PEER_ID],
+			 (unsigned long long)n[MBUF_A_ENDPOINT_SIGNALS],
+			 n[MBUF_A_ENDPOINT_WAITERS] ? ", waits" : "",
+			 n[MBUF_A_ENDPOINT_STATE] & MBUF_END_CLOSED ?
+			 ", peer gone" : "");
+		break;
+	case MBUF_OBJECT_TYPE_LISTENER:
+	case MBUF_OBJECT_TYPE_ACCEPT_QUEUE:
+		snprintf(text, size, "%.96s, %llu/%llu pending", o->name,
+			 (unsigned long long)n[MBUF_A_LISTENER_PENDING],
+			 (unsigned long long)n[MBUF_A_LISTENER_BACKLOG]);
+		break;
+	case MBUF_OBJECT_TYPE_REGION:
+		snprintf(text, size, "%llu bytes, %s",
+			 (unsigned long long)n[MBUF_A_REGION_SIZE],
+			 n[MBUF_A_REGION_RIGHTS] & MBUF_REGION_WRITE ?
+			 "read and write" : "read only");
+		break;
+	}
+}
+
+int cmd_ls(int argc, char **argv)
+{
+	static const struct column columns[] = {
+		{ "TYPE", false }, { "ID", false }, { "UID", true },
+		{ "PID", true }, { "ABOUT", false },
+	};
+	struct objects list = {};
+	char text[256];
+	int ret;
+	size_t i;
+
+	(void)argv;
+	if (argc) {
+		complain("ls takes no arguments; filters are options, see --help");
+		return EXIT_USAGE;
+	}
+	ret = nl_objects(&list);
+	if (ret)
+		return ret;
+	if (opt.count && list.nr > (size_t)opt.count)
+		list.nr = (size_t)opt.count;
+	if (!opt.json)
+		table_begin(columns, 5);
+	for (i = 0; i < list.nr; i++) {
+		const struct object *o = &list.o[i];
+
+		if (opt.json) {
+			json_line(object_json(o));
+			continue;
+		}
+		about(o, text, sizeof(text));
+		table_cell("%s", type_name(o->type));
+		table_cell("%016llx", (unsigned long long)o->id);
+		if (o->uid < 0) {
+			table_cell("-");
+			table_cell("kernel");
+		} else {
+			table_cell("%lld", (long long)o->uid);
+			table_cell("%lld", (long long)o->pid);
+		}
+		table_cell("%s", text);
+	}
+	if (!opt.json)
+		table_end();
+	free(list.o);
+	return EXIT_OK;
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* mbufctl stat: sums of all that can be seen. */
+#include <stdlib.h>
+#include <json-c/json.h>
+#include "ctl.h"
+
+struct sums {
+	uint64_t objects[8];
+	uint64_t messages, sent, received, dropped, refused, send_waiters,
+		 recv_waiters, signals, pending, shared;
+};
+
+static void sum(const struct objects *list, struct sums *s)
+{
+	size_t i;
+
+	for (i = 0; i < list->nr; i++) {
+		const struct object *o = &list->o[i];
+
+		if (o->type < 8)
+			s->objects[o->type]++;
+		switch (o->type) {
+		case MBUF_OBJECT_TYPE_QUEUE:
+			s->messages += o->n[MBUF_A_QUEUE_DEPTH];
+			s->sent += o->n[MBUF_A_QUEUE_SENT];
+			s->received += o->n[MBUF_A_QUEUE_RECEIVED];
+			s->dropped += o->n[MBUF_A_QUEUE_DROPPED];
+			s->refused += o->n[MBUF_A_QUEUE_REFUSED];
+			s->send_waiters += o->n[MBUF_A_QUEUE_SEND_WAITERS];
+			s->recv_waiters += o->n[MBUF_A_QUEUE_RECV_WAITERS];
+			break;
+		case MBUF_OBJECT_TYPE_ENDPOINT:
+			s->signals += o->n[MBUF_A_ENDPOINT_SIGNALS];
+			break;
+		case MBUF_OBJECT_TYPE_LISTENER:
+		case MBUF_OBJECT_TYPE_ACCEPT_QUEUE:
+			s->pending += o->n[MBUF_A_LISTENER_PENDING];
+			break;
+		case MBUF_OBJECT_TYPE_REGION:
+			s->shared += o->n[MBUF_A_REGION_SIZE];
+			break;
+		}
+	}
+}
+
+static void put(struct json_object *json, const char *name, uint64_t n)
+{
+	if (json)
+		json_number(json, name, n);
+	else
+		printf("%-16s %llu\n", name, (unsigned long long)n);
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	struct json_object *json = opt.json ? json_object_new_object() : NULL;
+	struct objects list = {};
+	struct sums s = {};
+	uint32_t type;
+	int ret;
+
+	(void)argv;
+	if (argc) {
+		complain("stat takes no arguments");
+		return EXIT_USAGE;
+	}
+	ret = nl_objects(&list);
+	if (ret)
+		return ret;
+	sum(&list, &s);
+	for (type = 1; type <= MBUF_OBJECT_TYPE_REGION; type++)
+		put(json, type_name(type), s.objects[type]);
+	put(json, "messages", s.messages);
+	put(json, "sent", s.sent);
+	put(json, "received", s.received);
+	put(json, "dropped", s.dropped);
+	put(json, "refused", s.refused);
+	put(json, "send-waiters", s.send_waiters);
+	put(json, "recv-waiters", s.recv_waiters);
+	put(json, "signals", s.signals);
+	put(json, "pending", s.pending);
+	put(json, "region-bytes", s.shared);
+	if (json)
+		json_line(json);
+	free(list.o);
+	return EXIT_OK;
+}
