@@ -206,6 +206,24 @@ static const struct arg_spec approve_args[] = {
 
 static const int approve_errors[] = { EPIPE, EPERM, 0 };
 
+/* A send right, left at the peer's end. */
+static const struct arg_spec give_args[] = {
+	IOCTL_FIELDS(K_END),
+	IN("ref", mbuf_give, ref.fd, K_SEND),
+	NUM("flags", mbuf_give, flags, VALS(no_vals)),
+};
+
+static const int give_errors[] = { EBADF, EBUSY, EOPNOTSUPP, EPIPE,
+				   ECONNREFUSED, ENOTCONN, EPERM, 0 };
+
+static const struct arg_spec given_args[] = {
+	IOCTL_FIELDS(K_END),
+	OUT("ref", mbuf_give, ref.fd, K_SEND),
+	NUM("flags", mbuf_give, flags, VALS(no_vals)),
+};
+
+static const int given_errors[] = { EAGAIN, EPIPE, EPERM, EMFILE, ENFILE, 0 };
+
 /* Sets -------------------------------------------------------------------- */
 
 static const uint64_t attach_flags[] = { MBUF_ATTACH_MOVE };
@@ -1218,6 +1236,8 @@ const struct op channel_ops[] = {
 	CALL(channel_info, CHANNEL_INFO, 12, OP_SETUP,
 	     .check = channel_info_check, .errors = no_errors),
 	CALL(approve, APPROVE, 3, 0, .errors = approve_errors),
+	CALL(give, GIVE, 4, 0, .errors = give_errors),
+	CALL(given, GIVEN, 4, OP_MAKES, .errors = given_errors),
 	CALL(attach, ATTACH, 8, OP_SETUP,
 	     .errors = attach_errors),
 	CALL(detach, DETACH, 6, 0, .errors = detach_errors),
