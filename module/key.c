@@ -142,7 +142,7 @@ static const struct mbuf_right_type sealed_type = {
 	.info = sealed_obj_info,
 };
 
-static long key_create(struct mbuf_table *root, void __user *arg, size_t size)
+static long key_make(struct mbuf_table *root, void __user *arg, size_t size)
 {
 	struct mbuf_account *payer = mbuf_table_payer(root);
 	struct mbuf_key_create c;
@@ -437,7 +437,7 @@ long mbuf_key_ioctl(struct mbuf_table *root, unsigned int nr, void __user *arg,
 {
 	switch (nr) {
 	case _IOC_NR(MBUF_IOC_KEY_CREATE):
-		return key_create(root, arg, size);
+		return key_make(root, arg, size);
 	case _IOC_NR(MBUF_IOC_SEAL):
 		return key_seal(root, arg, size);
 	case _IOC_NR(MBUF_IOC_UNSEAL):
