@@ -3,7 +3,6 @@
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
-#include "caps.h"
 #include "channel_priv.h"
 #include "listener.h"
 #include "offer.h"
@@ -193,8 +192,9 @@ void __mbuf_end_signal(struct mbuf_endpoint *end, u32 n,
 		sum = U32_MAX;
 	WRITE_ONCE(end->signals, sum);
 	mbuf_end_changed(end);
-	if (end->driver) {
-		end->driver->notify(end->driver);
+	if (end->kernel) {
+		if (end->driver)
+			end->driver->notify(end->driver);
 		return;
 	}
 	end_poll_kick(end, EPOLLIN | EPOLLRDNORM, kick);
@@ -214,8 +214,9 @@ static void end_state_changed(struct mbuf_channel *c, struct mbuf_endpoint *end,
 	mbuf_end_changed(end);
 	if (!(c->status & STATUS_OPEN(end->side)))
 		return;
-	if (end->driver) {
-		end->driver->notify(end->driver);
+	if (end->kernel) {
+		if (end->driver)
+			end->driver->notify(end->driver);
 		return;
 	}
 	if (w && gone) {
@@ -640,7 +641,7 @@ struct end_remains {
 	struct page *map;
 	struct mbuf_bid *bid;
 	struct mbuf_bid *due;
-	struct file *given;
+	struct mbuf_gift *given;
 	bool closed;
 	bool orphan;
 	bool withdrawn;
@@ -675,9 +676,9 @@ static void end_shut(struct mbuf_channel *c, unsigned int side,
 	end->map = NULL;
 	r->payer = end->payer;
 	end->payer = NULL;
-	end->driver = NULL;
-	r->given = end->given;
-	end->given = NULL;
+	if (end->kernel)
+		end->driver = NULL;
+	r->given = mbuf_end_drop_given(c, side);
 	r->due = mbuf_provide_drop(end);
 	r->bid = mbuf_offer_drop(end);
 	end_state_changed(c, &c->end[!side], kick);
@@ -699,8 +700,7 @@ static void end_bury(struct mbuf_channel *c, unsigned int side,
 		put_page(r->map);
 	mbuf_bid_put(r->bid);
 	mbuf_bid_put(r->due);
-	if (r->given)
-		mbuf_file_put(r->given);
+	mbuf_gift_free(r->given);
 	end_uncharge(r->payer, c->end[side].flags);
 	if (r->withdrawn)
 		mbuf_listener_withdraw(c);

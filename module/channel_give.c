@@ -3,10 +3,16 @@
  * Giving a queue's send right over a channel: how strangers come to have a queue
  * between them, over which everything else can be passed.
  *
+ * Few endpoints are ever given one, so it is not in the endpoint but in a table
+ * of all of them. Its lock is a leaf, below that of the channel.
+ *
  * A send right does not own its queue. So an endpoint that has been given one
  * owns nothing by it, and can be passed in messages like any other.
  */
 #include <linux/file.h>
+#include <linux/hash.h>
+#include <linux/list.h>
+#include <linux/slab.h>
 #include "channel_priv.h"
 #include "pass.h"
 #include "queue.h"
@@ -34,6 +40,91 @@ static int give_get(struct mbuf_give *g, const struct mbuf_endpoint *end,
 }
 
 /**
+ * struct mbuf_gift - a send right that has been given
+ * @node: in the table
+ * @end: to which endpoint
+ * @file: the right; holds a reference
+ */
+struct mbuf_gift {
+	struct hlist_node node;
+	const struct mbuf_endpoint *end;
+	struct file *file;
+};
+
+#define GIFT_BITS	6
+
+static struct hlist_head gifts[1 << GIFT_BITS];
+static DEFINE_RAW_SPINLOCK(gifts_lock);
+
+static struct hlist_head *gift_head(const struct mbuf_endpoint *end)
+{
+	return &gifts[hash_ptr(end, GIFT_BITS)];
+}
+
+/* Under the channel's lock; there is none for @end. */
+static void gift_put(struct mbuf_endpoint *end, struct mbuf_gift *gift)
+{
+	gift->end = end;
+	raw_spin_lock(&gifts_lock);
+	hlist_add_head(&gift->node, gift_head(end));
+	raw_spin_unlock(&gifts_lock);
+	mbuf_end_channel(end)->given[end->side] = true;
+}
+
+/* Under the channel's lock. */
+static struct mbuf_gift *gift_take(struct mbuf_endpoint *end)
+{
+	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_gift *gift;
+
+	if (likely(!c->given[end->side]))
+		return NULL;
+	c->given[end->side] = false;
+	raw_spin_lock(&gifts_lock);
+	hlist_for_each_entry(gift, gift_head(end), node) {
+		if (gift->end == end) {
+			hlist_del(&gift->node);
+			break;
+		}
+	}
+	raw_spin_unlock(&gifts_lock);
+	return gift;
+}
+
+/* It has been taken out, or was never in. No locks held. */
+static void gift_free(struct mbuf_gift *gift)
+{
+	if (!gift)
+		return;
+	mbuf_file_put(gift->file);
+	kfree(gift);
+}
+
+/**
+ * mbuf_end_drop_given() - an endpoint is closed: what of that it has not taken?
+ * @c: the channel
+ * @side: the endpoint
+ *
+ * Context: under the lock of the channel.
+ * Return: what mbuf_gift_free() has to be called for, or NULL.
+ */
+struct mbuf_gift *mbuf_end_drop_given(struct mbuf_channel *c, unsigned int side)
+{
+	return gift_take(&c->end[side]);
+}
+
+/**
+ * mbuf_gift_free() - drop a send right that nobody has taken
+ * @gift: from mbuf_end_drop_given()
+ *
+ * Context: may sleep.
+ */
+void mbuf_gift_free(struct mbuf_gift *gift)
+{
+	gift_free(gift);
+}
+
+/**
  * mbuf_end_give_right() - GIVE
  * @end: the endpoint
  * @arg: its argument
@@ -47,6 +138,7 @@ long mbuf_end_give_right(struct mbuf_endpoint *end, void __user *arg,
 {
 	struct mbuf_endpoint *peer = mbuf_end_peer(end);
 	struct mbuf_channel *c = mbuf_end_channel(end);
+	struct mbuf_gift *gift;
 	struct mbuf_give g;
 	struct file *file;
 	int err;
@@ -57,37 +149,43 @@ long mbuf_end_give_right(struct mbuf_endpoint *end, void __user *arg,
 	file = fget(g.ref.fd);
 	if (!file)
 		return -EBADF;
-	err = -EOPNOTSUPP;
-	if (!mbuf_queue_is(file) || !(file->f_mode & FMODE_WRITE))
-		goto put;
+	if (!mbuf_queue_is(file) || !(file->f_mode & FMODE_WRITE)) {
+		fput(file);
+		return -EOPNOTSUPP;
+	}
+	gift = kmalloc(sizeof(*gift), GFP_KERNEL_ACCOUNT);
+	if (!gift) {
+		fput(file);
+		return -ENOMEM;
+	}
+	gift->file = file;
 
-	err = 0;
 	raw_spin_lock_irq(&c->lock);
 	if (c->status != STATUS_LIVE)
 		err = mbuf_end_check_steps(c, end, MBUF_STEP_WRITE);
-	if (!err && peer->driver)
+	if (!err && peer->kernel)
 		err = -EOPNOTSUPP;
-	if (!err && peer->given)
+	if (!err && c->given[peer->side])
 		err = -EBUSY;
 	if (!err)
-		swap(peer->given, file);
+		gift_put(peer, gift);
 	raw_spin_unlock_irq(&c->lock);
-put:
-	if (file)
-		fput(file);
+	if (err)
+		gift_free(gift);
 	return err;
 }
 
 /* It could not be taken: it stays, unless there is another, or nobody. */
 static void given_back(struct mbuf_channel *c, struct mbuf_endpoint *end,
-		       struct file *file)
+		       struct mbuf_gift *gift)
 {
 	raw_spin_lock_irq(&c->lock);
-	if (!end->given && c->status & STATUS_OPEN(end->side))
-		swap(end->given, file);
+	if (!c->given[end->side] && c->status & STATUS_OPEN(end->side)) {
+		gift_put(end, gift);
+		gift = NULL;
+	}
 	raw_spin_unlock_irq(&c->lock);
-	if (file)
-		fput(file);
+	gift_free(gift);
 }
 
 /**
@@ -102,7 +200,7 @@ static void given_back(struct mbuf_channel *c, struct mbuf_endpoint *end,
 long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size)
 {
 	struct mbuf_channel *c = mbuf_end_channel(end);
-	struct file *file = NULL;
+	struct mbuf_gift *gift;
 	struct mbuf_give g;
 	int err, fd;
 
@@ -110,10 +208,10 @@ long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size)
 	if (err)
 		return err;
 	raw_spin_lock_irq(&c->lock);
-	swap(end->given, file);
-	err = file || c->status & STATUS_OPEN(!end->side) ? 0 : -EPIPE;
+	gift = gift_take(end);
+	err = gift || c->status & STATUS_OPEN(!end->side) ? 0 : -EPIPE;
 	raw_spin_unlock_irq(&c->lock);
-	if (!file)
+	if (!gift)
 		return err ?: -EAGAIN;
 
 	/* What is installed cannot be taken back: see first. */
@@ -121,15 +219,15 @@ long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size)
 	err = mbuf_ioctl_put(arg, size, &g, sizeof(g));
 	if (err)
 		goto back;
-	fd = mbuf_pass_to_fd(file);
+	fd = mbuf_pass_to_fd(gift->file);
 	err = fd;
 	if (fd < 0)
 		goto back;
-	fput(file);
+	gift_free(gift);
 	g.ref.fd = fd;
 	return mbuf_ioctl_put(arg, size, &g, sizeof(g));
 
 back:
-	given_back(c, end, file);
+	given_back(c, end, gift);
 	return err;
 }

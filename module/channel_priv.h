@@ -68,8 +68,8 @@ struct mbuf_end_driver {
  * @map: the page that shows it to user space, or NULL
  * @bid: what it has offered its peer, or NULL; see offer.h
  * @turn: a step of a negotiation is for it to take
- * @given: a send right that the peer has given it, or NULL
- * @driver: whom to tell instead of a waiter, if a driver has it
+ * @driver: with @kernel, in place of @bond: whom to tell instead of a waiter,
+ *	while it is open
  * @kernel: a driver has, or had it
  * @poll: who polls
  * @source: its place in a set
@@ -88,11 +88,12 @@ struct mbuf_endpoint {
 	bool kernel;
 	bool turn;
 	struct mbuf_end_waiter *waiter;
-	struct mbuf_bond *bond;
+	union {
+		struct mbuf_bond *bond;
+		struct mbuf_end_driver *driver;
+	};
 	struct page *map;
 	struct mbuf_bid *bid;
-	struct file *given;
-	struct mbuf_end_driver *driver;
 	wait_queue_head_t poll;
 	struct mbuf_source source;
 	struct mbuf_bid *due;
@@ -106,6 +107,7 @@ struct mbuf_endpoint {
  * @lock: protects all that is not constant; see channel.h
  * @status: STATUS_*; read without the lock by sets
  * @ref: references
+ * @given: each endpoint: there is a send right for it, see channel_give.c
  * @pending: while it waits to be accepted: the listener's
  * @pair: place of the endpoints in the registry, of each while somebody has it
  * @end: the endpoints
@@ -114,10 +116,13 @@ struct mbuf_channel {
 	raw_spinlock_t lock;
 	u32 status;
 	refcount_t ref;
+	bool given[2];
 	struct mbuf_pending pending;
 	struct mbuf_pair pair;
 	struct mbuf_endpoint end[2];
 };
+
+struct mbuf_gift;
 
 extern const struct file_operations mbuf_end_fops;
 extern const struct mbuf_kind mbuf_end_kind;
@@ -125,6 +130,9 @@ extern const struct mbuf_kind mbuf_end_kind;
 long mbuf_end_give_right(struct mbuf_endpoint *end, void __user *arg,
 			 size_t size);
 long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size);
+struct mbuf_gift *mbuf_end_drop_given(struct mbuf_channel *c,
+				      unsigned int side);
+void mbuf_gift_free(struct mbuf_gift *gift);
 struct mbuf_account *mbuf_end_payer_get(struct mbuf_endpoint *end);
 void mbuf_end_tell(struct mbuf_endpoint *end, __poll_t events,
 		   struct mbuf_kick *kick);
@@ -292,7 +300,7 @@ static __always_inline bool mbuf_end_count(struct mbuf_endpoint *end)
 {
 	u32 signals = end->signals;
 
-	if (unlikely(!signals || signals == U32_MAX || end->driver))
+	if (unlikely(!signals || signals == U32_MAX || end->kernel))
 		return false;
 	/* See channel.h for why no barrier is needed. */
 	if (unlikely(waitqueue_active(&end->poll)))
