@@ -241,6 +241,159 @@ LAYOUT(mbuf_accept, resv, 28);
 LAYOUT(mbuf_accept, end, 32);
 LAYOUT(mbuf_accept, peer, 72);
 
+SIZE(mbuf_cap, 40);
+LAYOUT(mbuf_cap, ref, 0);
+LAYOUT(mbuf_cap, rights, 16);
+LAYOUT(mbuf_cap, type, 20);
+LAYOUT(mbuf_cap, flags, 24);
+LAYOUT(mbuf_cap, error, 28);
+LAYOUT(mbuf_cap, id, 32);
+
+SIZE(mbuf_xfer_caps, 104);
+LAYOUT(mbuf_xfer_caps, target, 0);
+LAYOUT(mbuf_xfer_caps, wait, 8);
+LAYOUT(mbuf_xfer_caps, flags, 24);
+LAYOUT(mbuf_xfer_caps, nr_caps, 28);
+LAYOUT(mbuf_xfer_caps, msg, 32);
+LAYOUT(mbuf_xfer_caps, caps, 72);
+LAYOUT(mbuf_xfer_caps, stride, 80);
+LAYOUT(mbuf_xfer_caps, resv, 84);
+LAYOUT(mbuf_xfer_caps, table, 88);
+
+SIZE(mbuf_table_create, 32);
+LAYOUT(mbuf_table_create, target, 0);
+LAYOUT(mbuf_table_create, handle, 8);
+LAYOUT(mbuf_table_create, flags, 16);
+LAYOUT(mbuf_table_create, resv, 20);
+LAYOUT(mbuf_table_create, id, 24);
+
+SIZE(mbuf_handle_put, 40);
+LAYOUT(mbuf_handle_put, target, 0);
+LAYOUT(mbuf_handle_put, ref, 8);
+LAYOUT(mbuf_handle_put, handle, 24);
+LAYOUT(mbuf_handle_put, rights, 32);
+LAYOUT(mbuf_handle_put, resv, 36);
+
+SIZE(mbuf_handle_open, 32);
+LAYOUT(mbuf_handle_open, target, 0);
+LAYOUT(mbuf_handle_open, ref, 8);
+LAYOUT(mbuf_handle_open, flags, 24);
+LAYOUT(mbuf_handle_open, resv, 28);
+
+SIZE(mbuf_handle_copy, 32);
+LAYOUT(mbuf_handle_copy, target, 0);
+LAYOUT(mbuf_handle_copy, from, 8);
+LAYOUT(mbuf_handle_copy, handle, 16);
+LAYOUT(mbuf_handle_copy, rights, 24);
+LAYOUT(mbuf_handle_copy, resv, 28);
+
+SIZE(mbuf_handle, 16);
+LAYOUT(mbuf_handle, target, 0);
+LAYOUT(mbuf_handle, flags, 8);
+LAYOUT(mbuf_handle, resv, 12);
+
+SIZE(mbuf_handle_info, 40);
+LAYOUT(mbuf_handle_info, target, 0);
+LAYOUT(mbuf_handle_info, id, 8);
+LAYOUT(mbuf_handle_info, type, 16);
+LAYOUT(mbuf_handle_info, rights, 20);
+LAYOUT(mbuf_handle_info, size, 24);
+LAYOUT(mbuf_handle_info, resv, 32);
+
+SIZE(mbuf_handle_entry, 24);
+LAYOUT(mbuf_handle_entry, handle, 0);
+LAYOUT(mbuf_handle_entry, id, 8);
+LAYOUT(mbuf_handle_entry, type, 16);
+LAYOUT(mbuf_handle_entry, rights, 20);
+
+SIZE(mbuf_table_list, 32);
+LAYOUT(mbuf_table_list, target, 0);
+LAYOUT(mbuf_table_list, start, 8);
+LAYOUT(mbuf_table_list, entries, 16);
+LAYOUT(mbuf_table_list, nr, 24);
+LAYOUT(mbuf_table_list, stride, 28);
+
+SIZE(mbuf_message_create, 80);
+LAYOUT(mbuf_message_create, target, 0);
+LAYOUT(mbuf_message_create, handle, 8);
+LAYOUT(mbuf_message_create, max_msg, 16);
+LAYOUT(mbuf_message_create, max_caps, 20);
+LAYOUT(mbuf_message_create, inbox_msg, 24);
+LAYOUT(mbuf_message_create, inbox_caps, 28);
+LAYOUT(mbuf_message_create, flags, 32);
+LAYOUT(mbuf_message_create, resv, 36);
+LAYOUT(mbuf_message_create, sent, 40);
+LAYOUT(mbuf_message_create, arrived, 56);
+LAYOUT(mbuf_message_create, id, 72);
+
+SIZE(mbuf_message_load, 72);
+LAYOUT(mbuf_message_load, target, 0);
+LAYOUT(mbuf_message_load, flags, 8);
+LAYOUT(mbuf_message_load, nr_caps, 12);
+LAYOUT(mbuf_message_load, msg, 16);
+LAYOUT(mbuf_message_load, caps, 56);
+LAYOUT(mbuf_message_load, stride, 64);
+LAYOUT(mbuf_message_load, resv, 68);
+
+SIZE(mbuf_message_enqueue, 32);
+LAYOUT(mbuf_message_enqueue, target, 0);
+LAYOUT(mbuf_message_enqueue, dest, 8);
+LAYOUT(mbuf_message_enqueue, flags, 24);
+LAYOUT(mbuf_message_enqueue, resv, 28);
+
+SIZE(mbuf_message_info, 64);
+LAYOUT(mbuf_message_info, target, 0);
+LAYOUT(mbuf_message_info, id, 8);
+LAYOUT(mbuf_message_info, state, 16);
+LAYOUT(mbuf_message_info, error, 20);
+LAYOUT(mbuf_message_info, max_msg, 24);
+LAYOUT(mbuf_message_info, max_caps, 28);
+LAYOUT(mbuf_message_info, len, 32);
+LAYOUT(mbuf_message_info, nr_caps, 36);
+LAYOUT(mbuf_message_info, delivered, 40);
+LAYOUT(mbuf_message_info, dest, 48);
+LAYOUT(mbuf_message_info, inbox, 56);
+
+SIZE(mbuf_message_grant, 32);
+LAYOUT(mbuf_message_grant, target, 0);
+LAYOUT(mbuf_message_grant, table, 8);
+LAYOUT(mbuf_message_grant, handle, 16);
+LAYOUT(mbuf_message_grant, flags, 24);
+LAYOUT(mbuf_message_grant, resv, 28);
+
+SIZE(mbuf_key_create, 32);
+LAYOUT(mbuf_key_create, target, 0);
+LAYOUT(mbuf_key_create, handle, 8);
+LAYOUT(mbuf_key_create, flags, 16);
+LAYOUT(mbuf_key_create, resv, 20);
+LAYOUT(mbuf_key_create, id, 24);
+
+SIZE(mbuf_seal, 72);
+LAYOUT(mbuf_seal, target, 0);
+LAYOUT(mbuf_seal, table, 8);
+LAYOUT(mbuf_seal, handle, 16);
+LAYOUT(mbuf_seal, pad, 24);
+LAYOUT(mbuf_seal, nr_caps, 28);
+LAYOUT(mbuf_seal, buf, 32);
+LAYOUT(mbuf_seal, len, 40);
+LAYOUT(mbuf_seal, flags, 44);
+LAYOUT(mbuf_seal, caps, 48);
+LAYOUT(mbuf_seal, stride, 56);
+LAYOUT(mbuf_seal, resv, 60);
+LAYOUT(mbuf_seal, id, 64);
+
+SIZE(mbuf_unseal, 56);
+LAYOUT(mbuf_unseal, target, 0);
+LAYOUT(mbuf_unseal, sealed, 8);
+LAYOUT(mbuf_unseal, flags, 16);
+LAYOUT(mbuf_unseal, nr_caps, 20);
+LAYOUT(mbuf_unseal, buf, 24);
+LAYOUT(mbuf_unseal, len, 32);
+LAYOUT(mbuf_unseal, resv, 36);
+LAYOUT(mbuf_unseal, caps, 40);
+LAYOUT(mbuf_unseal, stride, 48);
+LAYOUT(mbuf_unseal, resv2, 52);
+
 _Static_assert(MBUF_IOC_QUERY == 0xc090d600, "QUERY");
 SIZE(mbuf_consent, 80);
 LAYOUT(mbuf_consent, offer, 8);
@@ -317,8 +470,35 @@ _Static_assert(MBUF_IOC_CONSENT == 0xc050d62a, "CONSENT");
 _Static_assert(MBUF_IOC_REVOKE == 0xc010d62b, "REVOKE");
 _Static_assert(MBUF_IOC_CLAIM == 0xc040d62c, "CLAIM");
 _Static_assert(MBUF_IOC_CONSENT_INFO == 0xc088d62d, "CONSENT_INFO");
+_Static_assert(MBUF_IOC_SEND_CAPS == 0xc068d615, "SEND_CAPS");
+_Static_assert(MBUF_IOC_RECV_CAPS == 0xc068d616, "RECV_CAPS");
+_Static_assert(MBUF_IOC_TABLE_CREATE == 0xc020d650, "TABLE_CREATE");
+_Static_assert(MBUF_IOC_HANDLE_PUT == 0xc028d651, "HANDLE_PUT");
+_Static_assert(MBUF_IOC_HANDLE_OPEN == 0xc020d652, "HANDLE_OPEN");
+_Static_assert(MBUF_IOC_HANDLE_COPY == 0xc020d653, "HANDLE_COPY");
+_Static_assert(MBUF_IOC_HANDLE_MOVE == 0xc020d654, "HANDLE_MOVE");
+_Static_assert(MBUF_IOC_HANDLE_DELETE == 0xc010d655, "HANDLE_DELETE");
+_Static_assert(MBUF_IOC_HANDLE_REVOKE == 0xc010d656, "HANDLE_REVOKE");
+_Static_assert(MBUF_IOC_HANDLE_INFO == 0xc028d657, "HANDLE_INFO");
+_Static_assert(MBUF_IOC_TABLE_LIST == 0xc020d658, "TABLE_LIST");
+_Static_assert(MBUF_IOC_MESSAGE_CREATE == 0xc050d660, "MESSAGE_CREATE");
+_Static_assert(MBUF_IOC_MESSAGE_LOAD == 0xc048d661, "MESSAGE_LOAD");
+_Static_assert(MBUF_IOC_MESSAGE_ENQUEUE == 0xc020d662, "MESSAGE_ENQUEUE");
+_Static_assert(MBUF_IOC_MESSAGE_CANCEL == 0xc010d663, "MESSAGE_CANCEL");
+_Static_assert(MBUF_IOC_MESSAGE_INFO == 0xc040d664, "MESSAGE_INFO");
+_Static_assert(MBUF_IOC_MESSAGE_GRANT == 0xc020d665, "MESSAGE_GRANT");
+_Static_assert(MBUF_IOC_KEY_CREATE == 0xc020d670, "KEY_CREATE");
+_Static_assert(MBUF_IOC_SEAL == 0xc048d671, "SEAL");
+_Static_assert(MBUF_IOC_UNSEAL == 0xc038d672, "UNSEAL");
 
 /* Flags and the like are part of the interface, too. */
+_Static_assert(MBUF_CAP_MOVE == 1, "MBUF_CAP_MOVE");
+_Static_assert(MBUF_RECV_LOOK == 1 && MBUF_RECV_HANDLES == 2 &&
+	       MBUF_RECV_DROP == 4, "MBUF_RECV_*");
+_Static_assert(MBUF_RIGHT_COPY == 0x10 && MBUF_RIGHT_PASS == 0x20 &&
+	       MBUF_RIGHT_OPEN == 0x40 && MBUF_RIGHT_LOOKUP == 0x100 &&
+	       MBUF_RIGHT_MODIFY == 0x200 && MBUF_RIGHT_SEAL == 0x400 &&
+	       MBUF_RIGHT_UNSEAL == 0x800, "MBUF_RIGHT_*");
 _Static_assert(MBUF_END_NONBLOCK == 1 && MBUF_END_DETACHED == 2 &&
 	       MBUF_END_MAP == 4 && MBUF_END_THREAD == 8, "MBUF_END_*");
 _Static_assert(MBUF_END_CLOSED == 1 && MBUF_END_PENDING == 2 &&
