@@ -1708,6 +1708,105 @@ TEST_F(paged, clients_are_killed)
 	}
 }
 
+/* A pager that is killed at any moment, by itself or in a call. */
+struct mortal {
+	int pager;
+	uint8_t *store;
+	size_t size;
+};
+
+static int mortal_main(void *arg)
+{
+	struct mortal *m = arg;
+	unsigned int seed = (unsigned int)getpid();
+	struct mbuf_fault f[4];
+
+	for (;;) {
+		size_t n = (size_t)rand_r(&seed) % (m->size / page_size());
+		size_t at = n * page_size();
+		int nr = pg_faults(m->pager, f, 4, in_ms(1)), i;
+
+		for (i = 0; i < nr; i++) {
+			CHECK(pg_supply(m->pager, f[i].offset,
+					m->store + f[i].offset, page_size(),
+					rand_r(&seed) % 2 ?
+					MBUF_SUPPLY_PROTECT : 0) >= 0);
+			if (f[i].access & MBUF_FAULT_PROTECTED)
+				CHECK(pg_protect(m->pager, f[i].offset,
+						 page_size(), 0) >= 0);
+		}
+		CHECK(pg_evict(m->pager, at, m->store + at, page_size()) >=
+		      -EBUSY);
+	}
+	return 0;
+}
+
+static int bereaved_main(void *arg)
+{
+	struct victim *v = arg;
+	unsigned int seed = (unsigned int)getpid();
+	int ret;
+
+	/* All but one page, which is not there when the pager is dead. */
+	for (;;) {
+		size_t at = (size_t)rand_r(&seed) % v->pages * page_size();
+
+		if (v->beat[1])
+			at = v->pages * page_size();
+		ret = rand_r(&seed) % 2 ? peek(v->p + at) : poke(v->p + at, 1);
+		if (ret < 0)
+			break;
+		(*v->beat)++;
+	}
+	return ret == -SIGBUS ? 0 : 1;
+}
+
+TEST_F(paged, pagers_are_killed)
+{
+	struct victim v = { .p = self->p, .pages = 15 };
+	struct mortal m = { .store = self->data, .size = self->size };
+	pid_t pager, pid[3];
+	int round, i;
+
+	v.beat = map_shared(self->page);
+	ASSERT_NE(NULL, v.beat);
+	for (round = 0; round < 30; round++) {
+		unsigned int from = *v.beat;
+
+		v.beat[1] = 0;
+		if (self->pager < 0) {
+			close_fd(&self->region);
+			munmap(self->p, self->size);
+			ASSERT_EQ(0, pg_create(self->session, self->size,
+					       &self->pager, &self->region,
+					       NULL));
+			self->p = mmap(NULL, self->size, PROT_READ | PROT_WRITE,
+				       MAP_SHARED, self->region, 0);
+			ASSERT_NE(MAP_FAILED, self->p);
+			v.p = self->p;
+		}
+		m.pager = self->pager;
+		pager = spawn(mortal_main, &m);
+		ASSERT_GT(pager, 0);
+		/* Who inherits it keeps it alive: only the pager shall. */
+		close_fd(&self->pager);
+		for (i = 0; i < 3; i++) {
+			pid[i] = spawn(bereaved_main, &v);
+			ASSERT_GT(pid[i], 0);
+		}
+		EXPECT_TRUE(EVENTUALLY(*v.beat - from >=
+				       (unsigned int)(10 + round * 7)));
+		if (round % 3 == 0) {
+			EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid[2]));
+		}
+		EXPECT_EQ(128 + SIGKILL, kill_and_reap(pager));
+		v.beat[1] = 1;
+		for (i = 0; i < (round % 3 ? 3 : 2); i++)
+			EXPECT_EQ(0, reap(pid[i]));
+	}
+	munmap((void *)v.beat, self->page);
+}
+
 /* Many threads, each waiting for another page, and answered backwards. */
 TEST_F(paged, many_in_flight)
 {
