@@ -796,17 +796,22 @@ static const uint64_t part_vals[] = {
 	PAGE, PAGE, PAGE, 2 * PAGE, 4 * PAGE, 16 * PAGE, 64 * PAGE, 100, 0,
 	1ULL << 63,
 };
+
 static const uint64_t part_at_vals[] = {
 	0, 0, 0, PAGE, PAGE, 2 * PAGE, 3 * PAGE, 15 * PAGE, 100, 1ULL << 46,
 	~0ULL << 12,
 };
+
 static const uint64_t supply_vals[] = {
 	MBUF_SUPPLY_ZERO, MBUF_SUPPLY_ZERO, MBUF_SUPPLY_PROTECT, 0,
 };
+
 static const uint64_t evict_vals[] = { MBUF_EVICT_DROP, 0 };
+
 static const uint64_t protect_vals[] = {
 	MBUF_PROTECT_CLEAN, MBUF_PROTECT_ASK, MBUF_PROTECT_UNMAP, 0,
 };
+
 static const uint64_t again_vals[] = { MBUF_FAULTS_AGAIN };
 
 #define PART_FIELDS(_struct)						\

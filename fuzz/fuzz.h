@@ -284,7 +284,7 @@ extern bool gen_faults;
 enum { CALL_NOT_YET, CALL_RUNNING, CALL_DONE };
 /* Where a call may sleep: in a line of a queue, or at other objects. */
 enum { WAIT_NOT, WAIT_RECV, WAIT_SEND, WAIT_END, WAIT_SET, WAIT_OFFER,
-       WAIT_FAULTS };
+	WAIT_FAULTS };
 #define WAIT_MAX	4
 
 /**

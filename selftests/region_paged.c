@@ -1412,9 +1412,8 @@ TEST_F(paged, dead_pager)
 	EXPECT_EQ(0, reap(spawn(client_main, &c)));
 	/* The module, as long as there is a mapping. */
 	close_fd(&self->region);
-	if (self->before.module_users >= 0) {
+	if (self->before.module_users >= 0)
 		EXPECT_GT(module_users(), self->before.module_users);
-	}
 	EXPECT_EQ(5, peek(self->p));
 }
 
@@ -1530,12 +1529,13 @@ static void *stress_client_main(void *arg)
 	uint64_t end = now_ns() + PATIENCE_NS;
 	int i;
 
-	for (i = 0; i < STRESS_ROUNDS ||
-		    (c->s->evictions < STRESS_EVICTIONS && now_ns() < end);
-	     i++) {
+	for (i = 0; ; i++) {
 		unsigned int n = (unsigned int)rand_r(&c->seed) % STRESS_PAGES;
+		bool enough = c->s->evictions >= STRESS_EVICTIONS;
 		_Atomic uint64_t *counter;
 
+		if (i >= STRESS_ROUNDS && (enough || now_ns() > end))
+			break;
 		counter = (void *)(c->s->p + n * page_size() + 128);
 		atomic_fetch_add(counter, 1);
 		c->done[n]++;
@@ -1796,9 +1796,8 @@ TEST_F(paged, pagers_are_killed)
 		}
 		EXPECT_TRUE(EVENTUALLY(*v.beat - from >=
 				       (unsigned int)(10 + round * 7)));
-		if (round % 3 == 0) {
+		if (round % 3 == 0)
 			EXPECT_EQ(128 + SIGKILL, kill_and_reap(pid[2]));
-		}
 		EXPECT_EQ(128 + SIGKILL, kill_and_reap(pager));
 		v.beat[1] = 1;
 		for (i = 0; i < (round % 3 ? 3 : 2); i++)

@@ -42,9 +42,10 @@ static struct pages pages;
 
 static void show(void)
 {
-	printf("memory-daemon: %llu faults, %llu hits, %llu evictions, %llu written, %zu of %zu pages in memory\n",
+	printf("memory-daemon: %llu faults, %llu hits, ",
 	       (unsigned long long)pages.faults,
-	       (unsigned long long)pages.hits,
+	       (unsigned long long)pages.hits);
+	printf("%llu evictions, %llu written, %zu of %zu pages in memory\n",
 	       (unsigned long long)pages.evictions,
 	       (unsigned long long)pages.written, pages.used, pages.nr);
 	fflush(stdout);
