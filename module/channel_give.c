@@ -215,7 +215,6 @@ long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size)
 		return err ?: -EAGAIN;
 
 	/* What is installed cannot be taken back: see first. */
-	g.ref.fd = -1;
 	err = mbuf_ioctl_put(arg, size, &g, sizeof(g));
 	if (err)
 		goto back;

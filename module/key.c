@@ -277,7 +277,7 @@ static int sealed_load(struct mbuf_sealed *sealed, const struct mbuf_seal *s,
 	err = mbuf_item_load(item, &u);
 	if (err)
 		return err;
-	sealed->shown = s->pad ? roundup((u64)s->len, s->pad) : s->len;
+	sealed->shown = s->pad ? roundup(s->len, s->pad) : s->len;
 	return sealed_load_caps(sealed, pass);
 }
 

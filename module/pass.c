@@ -458,12 +458,9 @@ static int plan_make(struct pass_plan *plan, const struct mbuf_pass *pass,
 			continue;
 		if (slot_to_fd(pass, slot)) {
 			p->kind = PLAN_FD;
-			/* If it is the only one it can fail later. */
-			if (nr > 1) {
-				p->fd = get_unused_fd_flags(O_CLOEXEC);
-				if (p->fd < 0)
-					return p->fd;
-			}
+			p->fd = get_unused_fd_flags(O_CLOEXEC);
+			if (p->fd < 0)
+				return p->fd;
 			continue;
 		}
 		p->kind = PLAN_HANDLE;
@@ -504,7 +501,7 @@ int mbuf_pass_to_fd(struct file *file)
 }
 
 /* A descriptor. What is left in @slot is closed by who frees it. */
-static int install_fd(struct mbuf_cap_slot *slot, struct pass_plan *plan,
+static void install_fd(struct mbuf_cap_slot *slot, struct pass_plan *plan,
 		      struct mbuf_cap *cap)
 {
 	struct file *file = slot->file;
@@ -514,7 +511,7 @@ static int install_fd(struct mbuf_cap_slot *slot, struct pass_plan *plan,
 	if (!file) {
 		cap->error = mbuf_right_use(slot->right, &use);
 		if (cap->error)
-			return 0;
+			return;
 		file = use.obj;
 	}
 	if (plan->fd >= 0)
@@ -527,12 +524,10 @@ static int install_fd(struct mbuf_cap_slot *slot, struct pass_plan *plan,
 			mbuf_nest_move(use.type->nest(use.obj), NULL);
 		mbuf_use_end(&use);
 	}
-	if (fd < 0) {
+	if (fd < 0)
 		cap->error = fd;
-		return fd;
-	}
-	cap->ref.fd = fd;
-	return 0;
+	else
+		cap->ref.fd = fd;
 }
 
 static void install_handle(struct mbuf_cap_slot *slot, struct pass_plan *plan,
@@ -576,6 +571,7 @@ int mbuf_pass_install(struct mbuf_pass *pass, struct mbuf_caps *caps)
 {
 	u32 i, nr = min(caps->nr, pass->nr);
 	struct pass_plan one = { }, *plan = &one;
+	bool left = nr < caps->nr;
 	int err = 0;
 
 	if (nr > 1) {
@@ -602,20 +598,21 @@ int mbuf_pass_install(struct mbuf_pass *pass, struct mbuf_caps *caps)
 
 		slot_describe(&caps->slot[i], &cap);
 		if (plan[i].kind == PLAN_FD && !cap.error) {
-			err = install_fd(&caps->slot[i], &plan[i], &cap);
-			if (nr == 1 && (err == -EMFILE || err == -ENFILE))
-				goto out;
+			install_fd(&caps->slot[i], &plan[i], &cap);
 		} else if (plan[i].kind == PLAN_HANDLE && !cap.error) {
 			install_handle(&caps->slot[i], &plan[i], &cap);
 		}
+		left |= cap.error;
 		elem_put(pass, i, &cap);
 	}
-	err = 0;
 out:
 	plan_undo(plan, nr);
 	if (plan != &one)
 		kfree(plan);
-	if (!err)
+	/* What the receiver has not got is not for it to close. */
+	if (!err && left)
+		mbuf_caps_drop(caps);
+	else if (!err)
 		mbuf_caps_free(caps);
 	return err;
 }

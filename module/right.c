@@ -290,7 +290,7 @@ unsigned long mbuf_right_revoke(struct mbuf_right *right)
 
 /**
  * mbuf_right_reduce() - take some rights away
- * @right: which; nobody else can find it
+ * @right: which; nobody else can find it any more, but who just has may look
  * @rights: MBUF_RIGHT_* that it shall keep; 0: all
  *
  * Return: 0, or -EINVAL: more than it has.
@@ -299,8 +299,10 @@ int mbuf_right_reduce(struct mbuf_right *right, u32 rights)
 {
 	if (rights & ~right->rights)
 		return -EINVAL;
+	spin_lock(right_lock(right));
 	if (rights)
 		right->rights = rights;
+	spin_unlock(right_lock(right));
 	return 0;
 }
 

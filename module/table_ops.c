@@ -71,10 +71,10 @@ int mbuf_handle_new(struct mbuf_table *root, u64 table, u64 *index,
 	if (err)
 		goto put;
 	*index = place.index;
-	err = mbuf_ioctl_put(arg, size, k, ksize);
+	err = move_nest(right, place.table);
 	if (err)
 		goto release;
-	err = move_nest(right, place.table);
+	err = mbuf_ioctl_put(arg, size, k, ksize);
 	if (err)
 		goto release;
 	err = mbuf_place_fill(&place, right);
@@ -159,8 +159,7 @@ static int open_fd(struct mbuf_handle_open *o, void __user *arg, size_t size,
 {
 	int fd, err;
 
-	/* What is installed cannot be taken back: see first. */
-	o->ref.fd = -1;
+	/* What is installed cannot be taken back: see first, with what it is. */
 	err = mbuf_ioctl_put(arg, size, o, sizeof(*o));
 	if (err)
 		return err;
@@ -291,22 +290,29 @@ static long handle_move(struct mbuf_table *root, void __user *arg, size_t size)
 	err = mbuf_right_reduce(right, m.rights);
 	if (err)
 		goto release;
-	err = mbuf_ioctl_put(arg, size, &m, sizeof(m));
-	if (err)
-		goto restore;
 	err = move_nest(right, to.table);
 	if (err)
 		goto restore;
-	err = mbuf_place_fill(&to, right);
-	if (err) {
-		move_nest(right, from.table);
-		goto restore;
-	}
+	err = mbuf_ioctl_put(arg, size, &m, sizeof(m)) ?:
+	      mbuf_place_fill(&to, right);
+	if (err)
+		goto unnest;
 	mbuf_place_release(&from);
 	mbuf_place_put(&to);
 	mbuf_place_put(&from);
 	return 0;
 
+unnest:
+	/*
+	 * Back to where it was, unless that is in what it owns by now: then it
+	 * is nowhere, and goes.
+	 */
+	if (move_nest(right, from.table)) {
+		mbuf_place_release(&to);
+		mbuf_place_release(&from);
+		mbuf_right_kill(right);
+		goto put_to;
+	}
 restore:
 	right->rights = had;
 release:

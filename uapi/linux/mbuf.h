@@ -1938,8 +1938,8 @@ struct mbuf_provide {
  *	%MBUF_CAP_REPLY		a right to send one message
  *
  * So objects that own each other cannot form a ring, and nothing has to be
- * collected: what would make one is ELOOP, as is owning at more than 16
- * removes.
+ * collected: what would make one is ELOOP, as is putting something where it is
+ * owned at more than 16 removes.
  *
  * Messages carry capabilities in queues made with %MBUF_QUEUE_CAPS. Not all
  * descriptors may be carried, or be made handles: not what could own itself by
@@ -2167,8 +2167,8 @@ struct mbuf_handle_put {
  *
  * On a session: makes a descriptor of a handle of type %MBUF_CAP_FILE, which
  * stays, or %MBUF_CAP_RECEIVER, which is gone then: the descriptor is what owns
- * the queue, and cannot become a handle again. Errors: ENOENT, EACCES,
- * EKEYREVOKED, EBUSY, ENOTDIR. EOPNOTSUPP: another type. EMFILE, ENFILE; what a
+ * the queue, and cannot become a handle again. Errors: ENOENT (also while another
+ * call is moving it), EACCES, EKEYREVOKED, ENOTDIR. EOPNOTSUPP: another type. EMFILE, ENFILE; what a
  * security module says.
  */
 struct mbuf_handle_open {
