@@ -282,7 +282,7 @@ static int bob(int session, uint64_t key, struct post *post)
 			again++;
 		good++;
 	}
-	printf("Bob: %u messages of Alice's, %u of them twice, %u altered; %u of somebody else's refused\n",
+	printf("Bob: %u messages of Alice's, %u twice, %u altered; %u of others refused\n",
 	       good, again, bad, fakes);
 	return bad || !good;
 }

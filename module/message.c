@@ -203,6 +203,7 @@ static void message_obj_end(void *obj)
 	struct mbuf_message *m = obj;
 
 	set_bit(MESSAGE_DEAD, &m->flags);
+	/* Pairs with that of message_worked(). */
 	smp_mb__after_atomic();
 	message_end_if_dead(m);
 }

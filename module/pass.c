@@ -502,7 +502,7 @@ int mbuf_pass_to_fd(struct file *file)
 
 /* A descriptor. What is left in @slot is closed by who frees it. */
 static void install_fd(struct mbuf_cap_slot *slot, struct pass_plan *plan,
-		      struct mbuf_cap *cap)
+		       struct mbuf_cap *cap)
 {
 	struct file *file = slot->file;
 	struct mbuf_use use;
@@ -597,11 +597,10 @@ int mbuf_pass_install(struct mbuf_pass *pass, struct mbuf_caps *caps)
 		struct mbuf_cap cap;
 
 		slot_describe(&caps->slot[i], &cap);
-		if (plan[i].kind == PLAN_FD && !cap.error) {
+		if (plan[i].kind == PLAN_FD && !cap.error)
 			install_fd(&caps->slot[i], &plan[i], &cap);
-		} else if (plan[i].kind == PLAN_HANDLE && !cap.error) {
+		else if (plan[i].kind == PLAN_HANDLE && !cap.error)
 			install_handle(&caps->slot[i], &plan[i], &cap);
-		}
 		left |= cap.error;
 		elem_put(pass, i, &cap);
 	}

@@ -22,6 +22,7 @@
  * @rcu: who looks up paths does so under RCU
  */
 struct mbuf_table {
+	/* What is changed, and that it is dead. */
 	struct mutex lock;
 	struct xarray slots;
 	unsigned long nr;

@@ -628,13 +628,10 @@ TEST_F(queue, the_end_is_polled_for)
 		close_fd(&self->sfd);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, end_watch, &w));
 		ASSERT_TRUE(EVENTUALLY(w.tid && task_state(w.tid) == 'S'));
-		if (way == 0) {
-			EXPECT_EQ(1, recv_num(self->rfd, MBUF_NOW));
-		} else if (way == 1) {
-			EXPECT_EQ(0, mbuf_message_cancel(s, m));
-		} else {
-			EXPECT_EQ(0, mbuf_handle_delete(s, m));
-		}
+		EXPECT_EQ(way ? 0 : 1,
+			  way == 0 ? recv_num(self->rfd, MBUF_NOW) :
+			  way == 1 ? mbuf_message_cancel(s, m) :
+				     mbuf_handle_delete(s, m));
 		pthread_join(thread, NULL);
 		EXPECT_EQ(POLLHUP, w.revents) {
 			TH_LOG("way %d", way);

@@ -88,7 +88,7 @@ TEST_F(queue, opt_in)
 	};
 	struct mbuf_cap caps[3] = { mbuf_cap_fd(0), mbuf_cap_fd(0),
 				    mbuf_cap_fd(0) };
-	int rfd, sfd;
+	int rfd, sfd, i;
 
 	make_queue(1, 16, 0);
 	EXPECT_EQ(-EPERM, send_caps(self->sfd, -1, "x", caps, 1));
@@ -104,7 +104,8 @@ TEST_F(queue, opt_in)
 	c.flags = MBUF_QUEUE_CAPS | MBUF_QUEUE_OVERWRITE;
 	EXPECT_EQ(-EINVAL, mbuf_queue_create_args(self->session, &c));
 
-	caps[0] = caps[1] = caps[2] = mbuf_cap_fd(self->sfd);
+	for (i = 0; i < 3; i++)
+		caps[i] = mbuf_cap_fd(self->sfd);
 	ASSERT_EQ(0, cap_queue(self->session, 1, 2, &rfd, &sfd));
 	EXPECT_EQ(-EMSGSIZE, send_caps(sfd, -1, "x", caps, 3));
 	EXPECT_EQ(0, send_caps(sfd, -1, "x", caps, 2));
@@ -174,7 +175,9 @@ TEST_F(queue, too_little_room)
 	int fds = count_fds();
 
 	ASSERT_EQ(0, cap_queue(self->session, 3, 3, &self->rfd, &self->sfd));
-	cap[0] = cap[1] = cap[2] = mbuf_cap_fd(self->sfd);
+	cap[0] = mbuf_cap_fd(self->sfd);
+	cap[1] = cap[0];
+	cap[2] = cap[0];
 	ASSERT_EQ(0, send_caps(self->sfd, -1, "abc", cap, 3));
 	EXPECT_EQ(-EMSGSIZE, mbuf_recv_caps(self->rfd, &msg, caps, &nr, 0, -1,
 					    MBUF_NOW));
@@ -198,7 +201,9 @@ TEST_F(queue, no_descriptor_is_free)
 	int free_fd;
 
 	ASSERT_EQ(0, cap_queue(self->session, 3, 3, &self->rfd, &self->sfd));
-	cap[0] = cap[1] = cap[2] = mbuf_cap_fd(self->sfd);
+	cap[0] = mbuf_cap_fd(self->sfd);
+	cap[1] = cap[0];
+	cap[2] = cap[0];
 	ASSERT_EQ(0, send_caps(self->sfd, -1, "three", cap, 3));
 	ASSERT_EQ(0, send_caps(self->sfd, -1, "one", cap, 1));
 	free_fd = dup(0);
@@ -230,7 +235,8 @@ TEST_F(queue, all_or_nothing)
 
 	ASSERT_GE(opath, 0);
 	ASSERT_EQ(0, cap_queue(self->session, 1, 3, &self->rfd, &self->sfd));
-	cap[0] = cap[1] = mbuf_cap_fd(self->sfd);
+	cap[0] = mbuf_cap_fd(self->sfd);
+	cap[1] = cap[0];
 	cap[2] = mbuf_cap_fd(opath);
 	EXPECT_EQ(-EBADF, send_caps(self->sfd, -1, "x", cap, 3));
 	cap[2] = mbuf_cap_fd(-1);

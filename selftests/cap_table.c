@@ -1242,11 +1242,7 @@ TEST_F(queue, session_closed_meanwhile)
 		close_fd(&self->sfd);
 		ASSERT_EQ(0, pthread_create(&m.thread, NULL, move_thread, &m));
 		ASSERT_SLEEPERS(rfd, 0, 1);
-		if (round % 2) {
-			EXPECT_EQ(0, mbuf_handle_delete(s, 9));
-		} else {
-			close(s);
-		}
+		EXPECT_EQ(0, round % 2 ? mbuf_handle_delete(s, 9) : close(s));
 		EXPECT_EQ(1, get_info(self->rfd).senders);
 		if (round < 2) {
 			/* There is no place for it to come back to. */

@@ -48,6 +48,9 @@
 /* The type letter of every mbuf ioctl. */
 #define MBUF_IOC_TYPE		0xD6
 
+/* A flag of struct mbuf_ref: it is @handle that counts. */
+#define MBUF_REF_HANDLE		0x1
+
 /**
  * struct mbuf_ref - names an object, wherever one struct has to name another
  * @fd:		a descriptor; ignored where @flags says that @handle counts
@@ -56,8 +59,6 @@
  * @handle:	a handle in the table that the call is about; must be 0 while
  *		@flags is 0
  */
-#define MBUF_REF_HANDLE		0x1
-
 struct mbuf_ref {
 	__s32 fd;
 	__u32 flags;
@@ -1889,7 +1890,8 @@ struct mbuf_consent_info {
  * the offer is over. EPIPE: an end is closed. ETIMEDOUT: one has expired.
  * EBUSY: the offer is being taken or provided. EACCES: only another user may
  * provide. EPERM: @memory is not as described; or a side insists on what the
- * kernel allocates, or does not take a paged region. EMSGSIZE: @size, or that of @memory, is not what both take;
+ * kernel allocates, or does not take a paged region. EMSGSIZE: @size, or that
+ * of @memory, is not what both take;
  * or they take none in common. EINVAL: @rights; other arguments. EBADF: no
  * descriptor. ENOMEM: the offer stays open, and consents hold. EINTR.
  */
@@ -2168,7 +2170,8 @@ struct mbuf_handle_put {
  * On a session: makes a descriptor of a handle of type %MBUF_CAP_FILE, which
  * stays, or %MBUF_CAP_RECEIVER, which is gone then: the descriptor is what owns
  * the queue, and cannot become a handle again. Errors: ENOENT (also while another
- * call is moving it), EACCES, EKEYREVOKED, ENOTDIR. EOPNOTSUPP: another type. EMFILE, ENFILE; what a
+ * call is moving it), EACCES, EKEYREVOKED, ENOTDIR. EOPNOTSUPP: another type.
+ * EMFILE, ENFILE; what a
  * security module says.
  */
 struct mbuf_handle_open {
@@ -2380,7 +2383,8 @@ struct mbuf_message_load {
  * On a session. Returns 0 if the message has entered (and the target is not
  * told), or 1 if it stands in line.
  *
- * Errors: EBUSY: it is in line already, or in use, as in LOAD. ENODATA: nothing is loaded. EPIPE: no
+ * Errors: EBUSY: it is in line already, or in use, as in LOAD. ENODATA: nothing
+ * is loaded. EPIPE: no
  * receive right is left. EMSGSIZE: longer than max_msg, or more than max_caps.
  * EPERM: it has capabilities and the queue was made without %MBUF_QUEUE_CAPS.
  * EINVAL: a priority, or a length of 0, that the queue does not have. ENOBUFS:
