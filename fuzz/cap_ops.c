@@ -453,7 +453,7 @@ static void message_info_check(struct ctx *c, const struct value *arg,
 	    (i->state == MBUF_MESSAGE_PARKED) != !!i->dest ||
 	    i->len > i->max_msg || i->nr_caps > i->max_caps ||
 	    (i->state != MBUF_MESSAGE_LOADED && (i->len || i->error)))
-		complain("MESSAGE_INFO: state %u, error %d, %u bytes, %u capabilities, in line at %llu",
+		complain("MESSAGE_INFO: state %u, error %d, %u bytes, %u caps, in line at %llu",
 			 i->state, i->error, i->len, i->nr_caps,
 			 (unsigned long long)i->dest);
 	feature(mix(19ULL << 60 | i->state << 8 | !!i->error << 7 |
