@@ -41,11 +41,13 @@ static const uint64_t handle_vals[] = {
 	1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, PATH, PATH,
 	MBUF_INDEX_MAX, MBUF_INDEX_MAX + 1,
 };
+
 static const uint64_t table_vals[] = { 0, 0, 0, 0, 0, 2, 2, 2, 3, PATH };
 static const uint64_t index_vals[] = {
 	0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, MBUF_INDEX_MAX,
 	MBUF_INDEX_MAX + 1,
 };
+
 /* On a queue's own descriptor there is no target. */
 static const uint64_t target_vals[] = { 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, PATH };
 
@@ -75,6 +77,7 @@ static void path_fill(struct ctx *c, const struct value *arg, void *st)
 static const uint64_t cap_vals[] = {
 	0, 0, 0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14,
 };
+
 static const uint64_t nr_vals[] = { 0, 0, 1, 1, 1, 2, 2, 2, 3, 64, 65 };
 static const uint64_t room_vals[] = { 0, 1, 2, 2, 2, 4, 4, 64, 1024, 1025 };
 static const uint64_t stride_vals[] = { 40, 40, 48, 256, 264, 32, 0 };
@@ -224,6 +227,7 @@ static void recv_caps_check(struct ctx *c, const struct value *arg,
 static const int send_errors[] = {
 	HANDLE_ERRORS, CAPS_ERRORS, EPIPE, EAGAIN, ETIMEDOUT, EINTR, ENOBUFS, 0
 };
+
 static const int recv_errors[] = {
 	NEW_ERRORS, EMSGSIZE, EPIPE, EAGAIN, ETIMEDOUT, EINTR, EMFILE, ENFILE, 0
 };
