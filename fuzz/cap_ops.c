@@ -231,6 +231,7 @@ static const int send_errors[] = {
 static const int recv_errors[] = {
 	NEW_ERRORS, EMSGSIZE, EPIPE, EAGAIN, ETIMEDOUT, EINTR, EMFILE, ENFILE, 0
 };
+
 static const int new_errors[] = { NEW_ERRORS, EPERM, 0 };
 static const int handle_errors[] = { HANDLE_ERRORS, 0 };
 static const int open_errors[] = { HANDLE_ERRORS, EMFILE, ENFILE, 0 };
@@ -437,6 +438,7 @@ static void message_enqueue_check(struct ctx *c, const struct value *arg,
 static const int message_enqueue_errors[] = {
 	HANDLE_ERRORS, ENODATA, EPIPE, EMSGSIZE, EPERM, ENOBUFS, ELOOP, 0
 };
+
 static const int message_cancel_errors[] = { HANDLE_ERRORS, EALREADY, 0 };
 
 static const struct arg_spec message_info_args[] = {

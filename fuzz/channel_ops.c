@@ -210,7 +210,7 @@ static const int approve_errors[] = { EPIPE, EPERM, 0 };
 static const struct arg_spec give_args[] = {
 	IOCTL_FIELDS(K_END),
 	IN("ref", mbuf_give, ref.fd, K_SEND),
-	NUM("flags", mbuf_give, flags, VALS(no_vals)),
+	NUM("flags", mbuf_give, flags, .rare = 1, VALS(one_vals)),
 };
 
 static const int give_errors[] = { EBADF, EBUSY, EOPNOTSUPP, EPIPE,
@@ -219,7 +219,7 @@ static const int give_errors[] = { EBADF, EBUSY, EOPNOTSUPP, EPIPE,
 static const struct arg_spec given_args[] = {
 	IOCTL_FIELDS(K_END),
 	OUT("ref", mbuf_give, ref.fd, K_SEND),
-	NUM("flags", mbuf_give, flags, VALS(no_vals)),
+	NUM("flags", mbuf_give, flags, .rare = 1, VALS(one_vals)),
 };
 
 static const int given_errors[] = { EAGAIN, EPIPE, EPERM, EMFILE, ENFILE, 0 };

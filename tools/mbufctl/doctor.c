@@ -131,7 +131,7 @@ static void look_at_objects(void)
 		if (o->type == MBUF_OBJECT_TYPE_QUEUE &&
 		    o->n[MBUF_A_QUEUE_SEND_WAITERS] &&
 		    !o->n[MBUF_A_QUEUE_RECV_WAITERS])
-			bad("queue %016llx: %llu senders wait for nobody: mbufctl show %016llx",
+			bad("queue %016llx: %llu senders wait alone: mbufctl show %016llx",
 			    (unsigned long long)o->id,
 			    (unsigned long long)o->n[MBUF_A_QUEUE_SEND_WAITERS],
 			    (unsigned long long)o->id);
