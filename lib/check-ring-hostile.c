@@ -236,6 +236,31 @@ static void check_areas(struct stage *s)
 
 /* ---- between two operations ------------------------------------------------ */
 
+/* What a consumer cannot have given back is believed by no producer. */
+static void lies(uint32_t size)
+{
+	const uint32_t tails[] = { 8, 2 * size, (uint32_t)-16 };
+	const unsigned char record[16] = { 1 };
+	struct mbuf_ring_tx tx;
+	struct stage s;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+		stage_make(&s, size);
+		MUST(!mbuf_ring_tx_init(&tx, &s.mem.tx, &s.tx_bell));
+		do
+			ret = mbuf_ring_push(&tx, record, sizeof(record),
+					     MBUF_NOW);
+		while (!ret);
+		MUST(ret == -EAGAIN);
+		s.mem.rx.rx->tail = tails[i];
+		MUST(mbuf_ring_push(&tx, record, sizeof(record), MBUF_NOW) ==
+		     -EPROTO);
+		stage_free(&s);
+	}
+}
+
 static void one_by_one(uint32_t size, uint64_t seed, long steps)
 {
 	struct mbuf_ring_tx tx, friend_tx;
@@ -437,6 +462,8 @@ int main(int argc, char **argv)
 	unsigned int i;
 
 	seed = seed * 0x9e3779b97f4a7c15 + 1;
+	for (i = 0; i < 4; i++)
+		lies(sizes[i]);
 	for (i = 0; i < 4; i++)
 		one_by_one(sizes[i], seed + i, sizes[i] > 4096 ? 300 : 3000);
 	for (i = 0; i < 8; i++)
