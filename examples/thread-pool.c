@@ -58,9 +58,9 @@ static int failed(const char *what, int err)
 /* One closure: open it, do it, send the result. 0 or -errno. */
 static int work(struct pool *pool, uint64_t sealed)
 {
-	struct closure closure;
+	struct closure closure = { 0 };
 	struct result result = { 0 };
-	struct mbuf_cap reply;
+	struct mbuf_cap reply = { 0 };
 	struct mbuf_unseal unseal = {
 		.target = pool->open_key,
 		.sealed = sealed,

@@ -449,6 +449,7 @@ static void message_info_check(struct ctx *c, const struct value *arg,
 			       const void *st, long ret)
 {
 	const struct mbuf_message_info *i = st;
+	const bool parked = i->state == MBUF_MESSAGE_PARKED;
 
 	(void)c;
 	(void)arg;
@@ -456,7 +457,7 @@ static void message_info_check(struct ctx *c, const struct value *arg,
 		return;
 	if (!i->id || i->state > MBUF_MESSAGE_PARKED ||
 	    (i->error && i->error != -EPIPE) ||
-	    (i->state == MBUF_MESSAGE_PARKED) != !!i->dest ||
+	    parked != !!i->dest ||
 	    i->len > i->max_msg || i->nr_caps > i->max_caps ||
 	    (i->state != MBUF_MESSAGE_LOADED && (i->len || i->error)))
 		complain("MESSAGE_INFO: state %u, error %d, %u bytes, %u caps, in line at %llu",

@@ -125,7 +125,7 @@ int mbuf_caps_nest(struct mbuf_caps *caps, struct mbuf_nest *parent)
 		if (!nest)
 			continue;
 		if (!locked)
-			mbuf_nest_lock();
+			mutex_lock(&mbuf_nest_mutex);
 		locked = true;
 		err = mbuf_nest_check(nest, parent);
 	}
@@ -137,7 +137,7 @@ int mbuf_caps_nest(struct mbuf_caps *caps, struct mbuf_nest *parent)
 		if (nest)
 			mbuf_nest_set(nest, parent);
 	}
-	mbuf_nest_unlock();
+	mutex_unlock(&mbuf_nest_mutex);
 	return err;
 }
 

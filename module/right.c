@@ -310,30 +310,14 @@ int mbuf_right_reduce(struct mbuf_right *right, u32 rights)
  * Who owns whom. Changed only when something that owns is moved, so one lock
  * for all does no harm, and makes looking and moving one step.
  */
-static DEFINE_MUTEX(nest_mutex);
-
-/**
- * mbuf_nest_lock() - before mbuf_nest_check()
- */
-void mbuf_nest_lock(void)
-{
-	mutex_lock(&nest_mutex);
-}
-
-/**
- * mbuf_nest_unlock() - after mbuf_nest_set()
- */
-void mbuf_nest_unlock(void)
-{
-	mutex_unlock(&nest_mutex);
-}
+DEFINE_MUTEX(mbuf_nest_mutex);
 
 /**
  * mbuf_nest_check() - may one object be contained in another?
  * @child: the one
  * @parent: the other
  *
- * Context: between mbuf_nest_lock() and mbuf_nest_unlock().
+ * Context: with mbuf_nest_mutex held.
  * Return: 0, or -ELOOP if @parent is contained in @child, or in too many.
  */
 int mbuf_nest_check(const struct mbuf_nest *child,
@@ -352,7 +336,7 @@ int mbuf_nest_check(const struct mbuf_nest *child,
  * @child: the one
  * @parent: the other, or NULL; lives at least as long as this is so
  *
- * Context: between mbuf_nest_lock() and mbuf_nest_unlock().
+ * Context: with mbuf_nest_mutex held.
  */
 void mbuf_nest_set(struct mbuf_nest *child, struct mbuf_nest *parent)
 {
@@ -368,7 +352,7 @@ void mbuf_nest_set(struct mbuf_nest *child, struct mbuf_nest *parent)
  */
 void mbuf_nest_move(struct mbuf_nest *child, struct mbuf_nest *parent)
 {
-	mbuf_nest_lock();
+	mutex_lock(&mbuf_nest_mutex);
 	mbuf_nest_set(child, parent);
-	mbuf_nest_unlock();
+	mutex_unlock(&mbuf_nest_mutex);
 }

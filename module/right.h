@@ -30,6 +30,7 @@
 #define _MBUF_RIGHT_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
 #include <uapi/linux/mbuf.h>
@@ -122,8 +123,9 @@ struct mbuf_nest {
 
 #define MBUF_NEST_MAX	16
 
-void mbuf_nest_lock(void);
-void mbuf_nest_unlock(void);
+/* Held to look at who owns whom, and to change it. */
+extern struct mutex mbuf_nest_mutex;
+
 int mbuf_nest_check(const struct mbuf_nest *child,
 		    const struct mbuf_nest *parent);
 void mbuf_nest_set(struct mbuf_nest *child, struct mbuf_nest *parent);

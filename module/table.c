@@ -319,6 +319,7 @@ static int place_index(struct mbuf_place *place, u64 index)
 static int place_walk(struct mbuf_place *place,
 		      const struct mbuf_path __user *path)
 {
+	const u64 __user *indices = (const void __user *)(path + 1);
 	struct mbuf_path head;
 	unsigned int i;
 	u64 index;
@@ -329,7 +330,7 @@ static int place_walk(struct mbuf_place *place,
 	if (head.resv || !head.nr || head.nr > MBUF_PATH_MAX)
 		return -EINVAL;
 	for (i = 0; ; i++) {
-		if (get_user(index, &path->index[i]))
+		if (get_user(index, &indices[i]))
 			return -EFAULT;
 		if (i == head.nr - 1)
 			return place_index(place, index);

@@ -31,11 +31,11 @@ static int move_nest(struct mbuf_right *right, struct mbuf_table *to)
 	if (!type || !type->nest)
 		return 0;
 	nest = type->nest(right->obj);
-	mbuf_nest_lock();
+	mutex_lock(&mbuf_nest_mutex);
 	err = mbuf_nest_check(nest, mbuf_table_nest(to));
 	if (!err)
 		mbuf_nest_set(nest, mbuf_table_nest(to));
-	mbuf_nest_unlock();
+	mutex_unlock(&mbuf_nest_mutex);
 	return err;
 }
 

@@ -1068,9 +1068,16 @@ MBUF_EXPORT int mbuf_provide(int session, struct mbuf_provide *args);
  */
 static inline struct mbuf_cap mbuf_cap_fd(int fd)
 {
-	struct mbuf_cap cap = { 0 };
+	struct mbuf_cap cap;
 
 	cap.ref.fd = fd;
+	cap.ref.flags = 0;
+	cap.ref.handle = 0;
+	cap.rights = 0;
+	cap.type = 0;
+	cap.flags = 0;
+	cap.error = 0;
+	cap.id = 0;
 	return cap;
 }
 
@@ -1080,9 +1087,8 @@ static inline struct mbuf_cap mbuf_cap_fd(int fd)
  */
 static inline struct mbuf_cap mbuf_cap_handle(uint64_t handle)
 {
-	struct mbuf_cap cap = { 0 };
+	struct mbuf_cap cap = mbuf_cap_fd(-1);
 
-	cap.ref.fd = -1;
 	cap.ref.flags = MBUF_REF_HANDLE;
 	cap.ref.handle = handle;
 	return cap;

@@ -298,7 +298,7 @@ static bool same_usage_of(const struct state *a, const struct state *b)
 
 static void print_usage(const char *what, const struct state *st)
 {
-	diag("%s: %llu objects, %llu bytes, %llu in flight, %llu handles, %llu caps, %d fds, next %d",
+	diag("%s: %llu objects, %llu bytes, %llu in flight, %llu handles, %llu caps, %d fds, %d",
 	     what, (unsigned long long)st->q.objects.used,
 	     (unsigned long long)st->q.memory.used,
 	     (unsigned long long)st->q.inflight.used,

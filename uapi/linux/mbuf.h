@@ -1965,12 +1965,12 @@ struct mbuf_provide {
  * struct mbuf_path - names an object in nested tables
  * @nr:		how many indices, from 1 to mbuf_query.path_max
  * @resv:	must be 0
- * @index:	the indices, the first in the root table
+ *
+ * The indices follow, each a __u64, that in the root table first.
  */
 struct mbuf_path {
 	__u32 nr;
 	__u32 resv;
-	__u64 index[];
 };
 
 /**
