@@ -115,22 +115,22 @@ static struct mbuf_nest *slot_nest(const struct mbuf_cap_slot *slot)
  */
 int mbuf_caps_nest(struct mbuf_caps *caps, struct mbuf_nest *parent)
 {
-	bool locked = false;
+	bool owner = false;
 	int err = 0;
 	u32 i;
 
+	for (i = 0; i < caps->nr && !owner; i++)
+		owner = slot_nest(&caps->slot[i]);
+	if (likely(!owner))
+		return 0;
+
+	mutex_lock(&mbuf_nest_mutex);
 	for (i = 0; i < caps->nr && !err; i++) {
 		struct mbuf_nest *nest = slot_nest(&caps->slot[i]);
 
-		if (!nest)
-			continue;
-		if (!locked)
-			mutex_lock(&mbuf_nest_mutex);
-		locked = true;
-		err = mbuf_nest_check(nest, parent);
+		if (nest)
+			err = mbuf_nest_check(nest, parent);
 	}
-	if (!locked)
-		return 0;
 	for (i = 0; i < caps->nr && !err; i++) {
 		struct mbuf_nest *nest = slot_nest(&caps->slot[i]);
 

@@ -394,13 +394,6 @@ static noinline ssize_t queue_recv_slow(struct mbuf_queue *q,
 {
 	ssize_t ret = -EAGAIN;
 
-	if (unlikely(q->full_told && !q->queued_map)) {
-		WRITE_ONCE(q->full_told, false);
-		spin_unlock(&q->lock);
-		mbuf_node_notice(&q->node, MBUF_NOTICE_DRAINED, 0);
-		spin_lock(&q->lock);
-	}
-
 	if (q->queued_map) {
 		struct mbuf_effects fx = { };
 		struct mbuf_item *item;
@@ -452,6 +445,13 @@ ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 		pagefault_disable();
 		err = queue_try_recv(q, u, how, &len, &nr_caps, &fx);
 		pagefault_enable();
+		if (unlikely(err == -EAGAIN && q->full_told)) {
+			WRITE_ONCE(q->full_told, false);
+			spin_unlock(&q->lock);
+			mbuf_node_notice(&q->node, MBUF_NOTICE_DRAINED, 0);
+			/* There may be a message by now, in a slot. */
+			continue;
+		}
 		if (unlikely(err == -EAGAIN || err == -EFBIG)) {
 			ret = queue_recv_slow(q, u, how, spare);
 			if (ret != -ENOBUFS)
