@@ -192,9 +192,9 @@ void __mbuf_end_signal(struct mbuf_endpoint *end, u32 n,
 		sum = U32_MAX;
 	WRITE_ONCE(end->signals, sum);
 	mbuf_end_changed(end);
-	if (end->kernel) {
-		if (end->driver)
-			end->driver->notify(end->driver);
+	/* A driver that is connecting sleeps like anybody else. */
+	if (end->kernel && end->driver) {
+		end->driver->notify(end->driver);
 		return;
 	}
 	end_poll_kick(end, EPOLLIN | EPOLLRDNORM, kick);
@@ -214,9 +214,9 @@ static void end_state_changed(struct mbuf_channel *c, struct mbuf_endpoint *end,
 	mbuf_end_changed(end);
 	if (!(c->status & STATUS_OPEN(end->side)))
 		return;
-	if (end->kernel) {
-		if (end->driver)
-			end->driver->notify(end->driver);
+	/* A driver that is connecting sleeps like anybody else. */
+	if (end->kernel && end->driver) {
+		end->driver->notify(end->driver);
 		return;
 	}
 	if (w && gone) {
