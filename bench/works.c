@@ -254,6 +254,14 @@ const struct work works[NR_WORKS] = {
 			{ 32, 300 }, { 4096, 150 },
 		},
 	},
+	[WORK_HANDOFF] = {
+		/* The same to a receiver that sleeps, and its answer. */
+		.name = "handoff",
+		.nr = 1,
+		.sizes = {
+			{ 32, 100 }, { 4096, 80 },
+		},
+	},
 	[WORK_SEAL] = {
 		/* Sealed, unsealed, forgotten; beside sent and received. */
 		.name = "seal",
