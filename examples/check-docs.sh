@@ -14,6 +14,11 @@
 # Documentation/overview.md: each block of C is the body of a function that
 # gets what the text takes for granted (see fragment() below), and is compiled.
 #
+# Documentation/tutorial.md: the files of each step, with those of the steps before
+# that it does not replace, are compiled by the commands that it prints. Left, with
+# static programs, in BUILDDIR/tutorial: a folder for each step, with what else it
+# has one type in "run", and what it says that is printed in "expected".
+#
 # Documentation/kernel-api.md: the block of C is a driver but for what comes
 # before and after, and is compiled for a kernel.
 #
@@ -182,6 +187,49 @@ overview_compiles() {
 	[ "$n" -gt 0 ] && [ "$bad" -eq 0 ]
 }
 
+# ---- Documentation/tutorial.md -----------------------------------------------
+
+tutorial_compiles() {
+	local steps=$build/tutorial step last="" line
+	rm -rf "$steps"
+	mkdir "$steps"
+	# A file's name stands before it, in bold; other than C is a console.
+	awk -v steps="$steps" '
+		/^## / {
+			step = /^## Step [0-9]+:/ ? steps "/" $3 + 0 : ""
+			if (step)
+				system("mkdir " step)
+		}
+		/^\*\*[a-z.]+\*\*:$/ && !inside { name = substr($0, 3, length($0) - 5) }
+		/^```/ {
+			inside = !inside
+			out = ""
+			if (inside && step && $0 == "```c")
+				out = step "/" name
+			if (inside && step && $0 == "```console")
+				out = step "/console"
+			next
+		}
+		inside && out { print > out }
+	' "$top/Documentation/tutorial.md"
+	for step in 1 2 3 4 5; do
+		cd "$steps/$step"
+		if [ -n "$last" ]; then
+			cp -n "$steps/$last"/* .
+		fi
+		last=$step
+		while read -r line; do
+			local -a command
+			read -ra command <<< "${line#\$ }"
+			"${command[@]}" -Werror
+			"$CC" "${command[@]:1}" -Werror -static
+		done < <(grep '^\$ cc ' console)
+		sed -n '/^\$ cc /d; s/^\$ //p' console > run
+		grep -v '^\$ ' console > expected
+		[ -s run ] && [ -s expected ] || return 1
+	done
+}
+
 # ---- Documentation/kernel-api.md ---------------------------------------------
 
 # With the mbuf.ko of a kernel in the cache, as make check has it.
@@ -237,6 +285,7 @@ tests=(
 	readme_says_where_things_are
 	servers_are_short
 	overview_compiles
+	tutorial_compiles
 	kernel_api_compiles
 )
 
