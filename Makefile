@@ -137,6 +137,16 @@ coverage: setup ## lines and branches that the tests reach, of module and librar
 models: setup ## check the models of the protocols; LARGE=1 takes long
 	@Documentation/models/check $(if $(LARGE),--large)
 
+# An SVG ends with the sum of its source: make check compares it.
+pictures: ## draw Documentation/pictures/*.dot anew; needs graphviz
+	@command -v dot >/dev/null || { \
+		echo "make pictures needs dot: apt install graphviz" >&2; exit 1; }
+	@set -e; cd Documentation/pictures; for dot in *.dot; do \
+		svg=$${dot%.dot}.svg; dot -Tsvg -o $$svg $$dot; \
+		echo "<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->" >>$$svg; \
+		echo "<!-- $$(sha256sum $$dot) -->" >>$$svg; \
+	done
+
 # What a fuzzer finds is seen by the debug kernel, and its coverage as well.
 fuzz: ## fuzz the module for T seconds on a debug kernel, which it compiles
 	@$(MAKE) $(quiet) module KERNEL=$(FUZZ_KERNEL)
@@ -184,5 +194,5 @@ endif
 
 .PHONY: coverage all help setup module lib selftests kselftest kselftest32 examples \
 	tools bench-build proving fuzz-build demo check check-debug check-matrix \
-	check-mutants models fuzz bench bench-ring vm style analyze install uninstall \
+	check-mutants models pictures fuzz bench bench-ring vm style analyze install uninstall \
 	clean distclean

@@ -230,6 +230,24 @@ tutorial_compiles() {
 	done
 }
 
+# ---- Documentation/pictures --------------------------------------------------
+
+pictures_are_of_their_sources() {
+	local dot bad=0
+	cd "$top/Documentation/pictures"
+	for dot in *.dot; do
+		grep -qF -- "<!-- $(sha256sum "$dot") -->" "${dot%.dot}.svg" || {
+			echo "${dot%.dot}.svg is not of $dot: make pictures"
+			bad=1
+		}
+		grep -qF "(pictures/${dot%.dot}.svg)" ../*.md || {
+			echo "${dot%.dot}.svg is shown nowhere"
+			bad=1
+		}
+	done
+	[ "$bad" -eq 0 ]
+}
+
 # ---- Documentation/kernel-api.md ---------------------------------------------
 
 # With the mbuf.ko of a kernel in the cache, as make check has it.
@@ -286,6 +304,7 @@ tests=(
 	servers_are_short
 	overview_compiles
 	tutorial_compiles
+	pictures_are_of_their_sources
 	kernel_api_compiles
 )
 
