@@ -143,7 +143,8 @@ pictures: ## draw Documentation/pictures/*.dot anew; needs graphviz
 		echo "make pictures needs dot: apt install graphviz" >&2; exit 1; }
 	@set -e; cd Documentation/pictures; for dot in *.dot; do \
 		svg=$${dot%.dot}.svg; dot -Tsvg -o $$svg $$dot; \
-		echo "<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->" >>$$svg; \
+		sed -i '1a <!-- SPDX-License-Identifier: LGPL-2.1-or-later -->' \
+			$$svg; \
 		echo "<!-- $$(sha256sum $$dot) -->" >>$$svg; \
 	done
 
