@@ -343,6 +343,8 @@ void mbuf_listener_withdraw(struct mbuf_channel *c)
 	spin_unlock(&l->lock);
 	if (queued) {
 		this_cpu_inc(l->stats->withdrawn);
+		/* Nobody will have that end: what it has been given goes. */
+		mbuf_end_close(c, MBUF_SIDE_ACCEPT);
 		mbuf_pending_done(p);
 	}
 	mbuf_listener_put(l);
