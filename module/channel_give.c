@@ -71,15 +71,17 @@ static void gift_put(struct mbuf_endpoint *end, struct mbuf_gift *gift)
 	mbuf_end_channel(end)->given[end->side] = true;
 }
 
-/* Under the channel's lock. */
+/*
+ * Under the channel's lock. The end stays marked, so that nobody gives another
+ * before it is known whether this one was taken. NULL if there is none, or
+ * somebody else is taking it.
+ */
 static struct mbuf_gift *gift_take(struct mbuf_endpoint *end)
 {
-	struct mbuf_channel *c = mbuf_end_channel(end);
 	struct mbuf_gift *gift;
 
-	if (likely(!c->given[end->side]))
+	if (likely(!mbuf_end_channel(end)->given[end->side]))
 		return NULL;
-	c->given[end->side] = false;
 	raw_spin_lock(&gifts_lock);
 	hlist_for_each_entry(gift, gift_head(end), node) {
 		if (gift->end == end) {
@@ -110,7 +112,10 @@ static void gift_free(struct mbuf_gift *gift)
  */
 struct mbuf_gift *mbuf_end_drop_given(struct mbuf_channel *c, unsigned int side)
 {
-	return gift_take(&c->end[side]);
+	struct mbuf_gift *gift = gift_take(&c->end[side]);
+
+	c->given[side] = false;
+	return gift;
 }
 
 /**
@@ -175,12 +180,13 @@ long mbuf_end_give_right(struct mbuf_endpoint *end, void __user *arg,
 	return err;
 }
 
-/* It could not be taken: it stays, unless there is another, or nobody. */
-static void given_back(struct mbuf_channel *c, struct mbuf_endpoint *end,
-		       struct mbuf_gift *gift)
+/* It was taken, or could not be and stays, unless the end is closed. */
+static void given_end(struct mbuf_channel *c, struct mbuf_endpoint *end,
+		      struct mbuf_gift *gift, bool taken)
 {
 	raw_spin_lock_irq(&c->lock);
-	if (!c->given[end->side] && c->status & STATUS_OPEN(end->side)) {
+	c->given[end->side] = false;
+	if (!taken && c->status & STATUS_OPEN(end->side)) {
 		gift_put(end, gift);
 		gift = NULL;
 	}
@@ -209,10 +215,12 @@ long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size)
 		return err;
 	raw_spin_lock_irq(&c->lock);
 	gift = gift_take(end);
-	err = gift || c->status & STATUS_OPEN(!end->side) ? 0 : -EPIPE;
+	/* One that another thread is taking may come back. */
+	err = c->given[end->side] || c->status & STATUS_OPEN(!end->side) ?
+	      -EAGAIN : -EPIPE;
 	raw_spin_unlock_irq(&c->lock);
 	if (!gift)
-		return err ?: -EAGAIN;
+		return err;
 
 	/* What is installed cannot be taken back: see first. */
 	err = mbuf_ioctl_put(arg, size, &g, sizeof(g));
@@ -222,11 +230,11 @@ long mbuf_end_given(struct mbuf_endpoint *end, void __user *arg, size_t size)
 	err = fd;
 	if (fd < 0)
 		goto back;
-	gift_free(gift);
+	given_end(c, end, gift, true);
 	g.ref.fd = fd;
 	return mbuf_ioctl_put(arg, size, &g, sizeof(g));
 
 back:
-	given_back(c, end, gift);
+	given_end(c, end, gift, false);
 	return err;
 }

@@ -2108,8 +2108,9 @@ struct mbuf_xfer_caps {
  * GIVE: EBUSY: there is one. EOPNOTSUPP: no send right of a queue, or the peer
  * is a driver. EPIPE, ECONNREFUSED, ENOTCONN: as WRITE.
  *
- * GIVEN: EAGAIN: there is none. EPIPE: likewise, and the peer is gone. EMFILE,
- * ENFILE, and what a security module says: it stays.
+ * GIVEN: EAGAIN: there is none, or another call is taking it. EPIPE: there is
+ * none, and the peer is gone. EMFILE, ENFILE, EFAULT, and what a security module
+ * says: it stays.
  *
  * Both: EPERM: the endpoint belongs to another thread.
  */
