@@ -427,28 +427,33 @@ static int message_fill(struct mbuf_message *m, const struct mbuf_message_load *
 	u.ptr = u64_to_user_ptr(l->msg.buf);
 	if ((uintptr_t)l->msg.buf != l->msg.buf)
 		return -EFAULT;
-	err = message_room(m);
-	if (err)
-		return err;
-	m->item->len = l->msg.len;
-	m->item->prio = l->msg.prio;
-	err = mbuf_item_load(m->item, &u);
-	if (err)
-		return err;
+	/* While what was loaded before is still there. */
 	if (pass->nr) {
 		caps = mbuf_pass_load(pass, &moves);
 		if (IS_ERR(caps))
 			return PTR_ERR(caps);
 		err = mbuf_caps_nest(caps, &m->nest);
-		if (err) {
-			mbuf_pass_abort(caps, &moves);
-			return err;
-		}
-		mbuf_pass_commit(&moves);
+		if (err)
+			goto abort;
 	}
+	err = message_room(m);
+	if (err)
+		goto abort;
+	m->item->len = l->msg.len;
+	m->item->prio = l->msg.prio;
+	err = mbuf_item_load(m->item, &u);
+	if (err)
+		goto abort;
+	if (caps)
+		mbuf_pass_commit(&moves);
 	m->item->caps = caps;
 	m->loaded = true;
 	return 0;
+
+abort:
+	if (caps)
+		mbuf_pass_abort(caps, &moves);
+	return err;
 }
 
 static long message_load(struct mbuf_table *root, void __user *arg, size_t size)

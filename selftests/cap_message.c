@@ -828,9 +828,9 @@ TEST_F(queue, no_effect)
 	EXPECT_EQ(-ENOENT, mbuf_message_load(s, 1000, text, 8, NULL, 0));
 	EXPECT_EQ(8, m_info(s, m).len);
 	EXPECT_EQ(MBUF_MESSAGE_LOADED, m_info(s, m).state);
-	/* What is loaded goes before the rest is known. */
-	EXPECT_EQ(-EBADF, mbuf_message_load(s, m, text, 8, &bad, 1));
-	EXPECT_EQ(MBUF_MESSAGE_EMPTY, m_info(s, m).state);
+	EXPECT_EQ(-EBADF, mbuf_message_load(s, m, text, 7, &bad, 1));
+	EXPECT_EQ(8, m_info(s, m).len);
+	EXPECT_EQ(MBUF_MESSAGE_LOADED, m_info(s, m).state);
 	/* What was to be moved is where it was. */
 	h = 0;
 	ASSERT_EQ(0, mbuf_handle_put(s, efd, 0, 0, &h));
