@@ -130,11 +130,13 @@ int mbuf_pass_init(struct mbuf_pass *pass, u64 caps, u32 nr, u32 stride)
 	BUILD_BUG_ON(sizeof(struct mbuf_cap) != CAP_SIZE_V0);
 
 	memset(pass, 0, sizeof(*pass));
-	if (!nr)
-		return caps || stride ? -EINVAL : 0;
+	if (!nr && !stride)
+		return 0;
 	if (stride < CAP_SIZE_V0 || stride > STRIDE_MAX || stride % 8 ||
 	    nr > MBUF_BATCH_MAX)
 		return -EINVAL;
+	if (!nr)
+		return 0;
 	pass->caps = u64_to_user_ptr(caps);
 	pass->nr = nr;
 	pass->stride = stride;
