@@ -388,6 +388,7 @@ static void info_of_use(struct mbuf_handle_info *info,
 static long handle_info(struct mbuf_table *root, void __user *arg, size_t size)
 {
 	struct mbuf_handle_info info;
+	struct mbuf_place place;
 	struct mbuf_use use;
 	u64 target;
 	int err;
@@ -401,7 +402,12 @@ static long handle_info(struct mbuf_table *root, void __user *arg, size_t size)
 	memset(&info, 0, sizeof(info));
 	info.target = target;
 	if (target) {
-		err = mbuf_table_use(root, target, &use);
+		/* A table on the way that has been revoked is another matter. */
+		err = mbuf_table_find(root, target, &place);
+		if (err)
+			return err;
+		err = mbuf_place_use(&place, &use);
+		mbuf_place_put(&place);
 		if (!err) {
 			info_of_use(&info, &use);
 			mbuf_use_end(&use);
