@@ -2054,7 +2054,7 @@ struct mbuf_cap {
  * @nr_caps:	SEND: how many capabilities. RECV: in: room for how many; out: how
  *		many there are. With EMSGSIZE, RECV sets it to what is needed
  * @msg:	the message, as in struct mbuf_xfer
- * @caps:	address of an array of struct mbuf_cap
+ * @caps:	address of an array of struct mbuf_cap; ignored if @nr_caps is 0
  * @stride:	bytes from one element to the next: sizeof(struct mbuf_cap) or
  *		more, a multiple of 8, at most 256; may be 0 if @nr_caps is
  * @resv:	must be 0
@@ -2066,8 +2066,8 @@ struct mbuf_cap {
  * or the message cannot, none is, and what was to be moved has not been.
  * The errors of SEND, and: EPERM: the queue was made without %MBUF_QUEUE_CAPS,
  * or an endpoint belongs to a thread. EMSGSIZE: more than the queue's max_caps.
- * EBADF: no such descriptor, or @table is needed and is no session. ENOENT: no
- * such handle. EACCES: it may not be passed, or not be copied. EKEYREVOKED.
+ * EBADF: no such descriptor; @table is no session; or there are handles, and no
+ * @table. ENOENT: no such handle. EACCES: it may not be passed, or not be copied. EKEYREVOKED.
  * EOPNOTSUPP: a descriptor that cannot be carried; a handle that can only be
  * moved, or neither. EBUSY: a handle that another call is moving. ELOOP: it
  * would own the queue that it is sent to. EDQUOT: too many in flight.
@@ -2077,7 +2077,7 @@ struct mbuf_cap {
  * handles; then the message stays. One that a security module keeps from the
  * receiver, or that was revoked meanwhile, is reported in its element. The
  * errors of RECV, and: EMSGSIZE: less room than capabilities, see @nr_caps.
- * EBADF: it has handles, and @table is no session.
+ * EBADF: @table is no session; or it has handles, and there is no @table.
  */
 struct mbuf_xfer_caps {
 	__u64 target;
@@ -2238,7 +2238,7 @@ struct mbuf_handle {
  * @resv:	out: 0
  *
  * On a session. A revoked one is %MBUF_CAP_NONE. Errors: ENOENT, ENOTDIR,
- * EACCES.
+ * EACCES. EKEYREVOKED: a table on the path.
  */
 struct mbuf_handle_info {
 	__u64 target;
@@ -2318,19 +2318,21 @@ struct mbuf_table_list {
  * @max_caps:	the most capabilities that it can be loaded with, up to
  *		mbuf_query.caps_max
  * @inbox_msg:	the largest message that the inbox takes, in bytes; 0: no inbox
- * @inbox_caps:	the most capabilities that such a message carries
+ * @inbox_caps:	the most capabilities that such a message carries; 0 if there is
+ *		no inbox
  * @flags:	must be 0
  * @resv:	must be 0
  * @sent:	what to tell when the message has entered its destination, or
  *		cannot any more: a descriptor; fd -1: nothing
  * @arrived:	what to tell when a message has come to the inbox and nobody waits
- *		for it there, or when none can come any more; likewise
+ *		for it there, or when none can come any more; likewise. fd must
+ *		be -1 if there is no inbox
  * @id:		out: identity
  *
  * On a session. Room for @max_msg bytes is allocated and charged now. Errors:
- * EINVAL: a size, or all of them are 0. EBADF, ENOTTY, EPERM: @sent, @arrived:
- * no descriptor, neither an eventfd nor an endpoint, or an endpoint that belongs
- * to a thread. EDQUOT, EEXIST, ENOENT,
+ * EINVAL: a size, all of them are 0, or no inbox and something for it. EBADF,
+ * ENOTTY, EPERM: @sent, @arrived: no descriptor, neither an eventfd nor an
+ * endpoint, or an endpoint that belongs to a thread. EDQUOT, EEXIST, ENOENT,
  * ENOTDIR, EACCES.
  */
 struct mbuf_message_create {
@@ -2358,10 +2360,10 @@ struct mbuf_message_create {
  * @stride:	as in struct mbuf_xfer_caps
  * @resv:	must be 0
  *
- * On a session. What was loaded before is dropped, also if this fails but for
- * EBUSY, EINVAL and EMSGSIZE. Errors: EBUSY: it is in line, or another call is
- * loading or sending it. EMSGSIZE: more than it was made for. Those of SEND_CAPS that are about
- * capabilities. EFAULT. EDQUOT.
+ * On a session. What was loaded before is dropped, also if this fails with
+ * EFAULT of @msg, or ENOMEM. Errors: EBUSY: it is in line, or another call is
+ * loading or sending it. EMSGSIZE: more than it was made for. Those of SEND_CAPS
+ * that are about capabilities. EFAULT. EDQUOT.
  */
 struct mbuf_message_load {
 	__u64 target;
