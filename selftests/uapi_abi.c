@@ -6,6 +6,7 @@
  */
 #include <sys/resource.h>
 #include "channel.h"
+#include "uapi.h"
 
 /*
  * Layout. These are promises to programs that exist already.
@@ -490,6 +491,174 @@ _Static_assert(MBUF_IOC_MESSAGE_GRANT == 0xc020d665, "MESSAGE_GRANT");
 _Static_assert(MBUF_IOC_KEY_CREATE == 0xc020d670, "KEY_CREATE");
 _Static_assert(MBUF_IOC_SEAL == 0xc048d671, "SEAL");
 _Static_assert(MBUF_IOC_UNSEAL == 0xc038d672, "UNSEAL");
+_Static_assert(MBUF_IOC_GRANT == 0xc030d609, "GRANT");
+_Static_assert(MBUF_IOC_OFFER == 0xc040d623, "OFFER");
+_Static_assert(MBUF_IOC_OFFERED == 0xc048d624, "OFFERED");
+_Static_assert(MBUF_IOC_TAKE == 0xc030d625, "TAKE");
+_Static_assert(MBUF_IOC_COUNTER == 0xc038d626, "COUNTER");
+_Static_assert(MBUF_IOC_REJECT == 0xc038d627, "REJECT");
+_Static_assert(MBUF_IOC_ANSWER == 0xc058d628, "ANSWER");
+_Static_assert(MBUF_IOC_WITHDRAW == 0xc010d629, "WITHDRAW");
+_Static_assert(MBUF_IOC_GIVE == 0xc020d62e, "GIVE");
+_Static_assert(MBUF_IOC_GIVEN == 0xc020d62f, "GIVEN");
+_Static_assert(MBUF_IOC_REGION_INFO == 0xc020d640, "REGION_INFO");
+_Static_assert(MBUF_IOC_PAGED_CREATE == 0xc040d643, "PAGED_CREATE");
+_Static_assert(MBUF_IOC_FAULTS == 0xc030d644, "FAULTS");
+_Static_assert(MBUF_IOC_SUPPLY == 0xc038d645, "SUPPLY");
+_Static_assert(MBUF_IOC_REFUSE == 0xc018d646, "REFUSE");
+_Static_assert(MBUF_IOC_EVICT == 0xc050d647, "EVICT");
+_Static_assert(MBUF_IOC_PROTECT == 0xc028d648, "PROTECT");
+_Static_assert(MBUF_IOC_PAGES == 0xc028d649, "PAGES");
+_Static_assert(MBUF_IOC_PAGED_INFO == 0xc050d64a, "PAGED_INFO");
+
+SIZE(mbuf_offer, 64);
+LAYOUT(mbuf_offer, min, 8);
+LAYOUT(mbuf_offer, wanted, 16);
+LAYOUT(mbuf_offer, max, 24);
+LAYOUT(mbuf_offer, rights, 32);
+LAYOUT(mbuf_offer, options, 36);
+LAYOUT(mbuf_offer, memory, 40);
+LAYOUT(mbuf_offer, id, 56);
+
+SIZE(mbuf_offered, 72);
+LAYOUT(mbuf_offered, wait, 8);
+LAYOUT(mbuf_offered, flags, 24);
+LAYOUT(mbuf_offered, resv, 28);
+LAYOUT(mbuf_offered, id, 32);
+LAYOUT(mbuf_offered, min, 40);
+LAYOUT(mbuf_offered, wanted, 48);
+LAYOUT(mbuf_offered, max, 56);
+LAYOUT(mbuf_offered, rights, 64);
+LAYOUT(mbuf_offered, options, 68);
+
+SIZE(mbuf_take, 48);
+LAYOUT(mbuf_take, id, 8);
+LAYOUT(mbuf_take, size, 16);
+LAYOUT(mbuf_take, rights, 24);
+LAYOUT(mbuf_take, resv, 28);
+LAYOUT(mbuf_take, region, 32);
+
+SIZE(mbuf_counter, 56);
+LAYOUT(mbuf_counter, id, 8);
+LAYOUT(mbuf_counter, min, 16);
+LAYOUT(mbuf_counter, wanted, 24);
+LAYOUT(mbuf_counter, max, 32);
+LAYOUT(mbuf_counter, rights, 40);
+LAYOUT(mbuf_counter, options, 44);
+LAYOUT(mbuf_counter, reason, 48);
+LAYOUT(mbuf_counter, resv, 52);
+
+SIZE(mbuf_answer, 88);
+LAYOUT(mbuf_answer, wait, 8);
+LAYOUT(mbuf_answer, id, 24);
+LAYOUT(mbuf_answer, outcome, 32);
+LAYOUT(mbuf_answer, reason, 36);
+LAYOUT(mbuf_answer, min, 40);
+LAYOUT(mbuf_answer, wanted, 48);
+LAYOUT(mbuf_answer, max, 56);
+LAYOUT(mbuf_answer, rights, 64);
+LAYOUT(mbuf_answer, options, 68);
+LAYOUT(mbuf_answer, region, 72);
+
+SIZE(mbuf_withdraw, 16);
+LAYOUT(mbuf_withdraw, id, 8);
+
+SIZE(mbuf_grant, 48);
+LAYOUT(mbuf_grant, from, 8);
+LAYOUT(mbuf_grant, rights, 24);
+LAYOUT(mbuf_grant, flags, 28);
+LAYOUT(mbuf_grant, region, 32);
+
+SIZE(mbuf_region_info, 32);
+LAYOUT(mbuf_region_info, id, 8);
+LAYOUT(mbuf_region_info, size, 16);
+LAYOUT(mbuf_region_info, rights, 24);
+LAYOUT(mbuf_region_info, options, 28);
+
+SIZE(mbuf_paged_create, 64);
+LAYOUT(mbuf_paged_create, size, 8);
+LAYOUT(mbuf_paged_create, flags, 16);
+LAYOUT(mbuf_paged_create, resv, 20);
+LAYOUT(mbuf_paged_create, pager, 24);
+LAYOUT(mbuf_paged_create, region, 40);
+LAYOUT(mbuf_paged_create, id, 56);
+
+SIZE(mbuf_fault, 40);
+LAYOUT(mbuf_fault, id, 0);
+LAYOUT(mbuf_fault, region, 8);
+LAYOUT(mbuf_fault, offset, 16);
+LAYOUT(mbuf_fault, access, 24);
+LAYOUT(mbuf_fault, pid, 28);
+LAYOUT(mbuf_fault, tid, 32);
+LAYOUT(mbuf_fault, resv, 36);
+
+SIZE(mbuf_faults, 48);
+LAYOUT(mbuf_faults, wait, 8);
+LAYOUT(mbuf_faults, faults, 24);
+LAYOUT(mbuf_faults, nr, 32);
+LAYOUT(mbuf_faults, stride, 36);
+LAYOUT(mbuf_faults, flags, 40);
+LAYOUT(mbuf_faults, resv, 44);
+
+SIZE(mbuf_supply, 56);
+LAYOUT(mbuf_supply, offset, 8);
+LAYOUT(mbuf_supply, size, 16);
+LAYOUT(mbuf_supply, data, 24);
+LAYOUT(mbuf_supply, flags, 32);
+LAYOUT(mbuf_supply, resv, 36);
+LAYOUT(mbuf_supply, done, 40);
+LAYOUT(mbuf_supply, supplied, 48);
+
+SIZE(mbuf_refuse, 24);
+LAYOUT(mbuf_refuse, id, 8);
+LAYOUT(mbuf_refuse, offset, 16);
+
+SIZE(mbuf_evict, 80);
+LAYOUT(mbuf_evict, offset, 8);
+LAYOUT(mbuf_evict, size, 16);
+LAYOUT(mbuf_evict, data, 24);
+LAYOUT(mbuf_evict, states, 32);
+LAYOUT(mbuf_evict, flags, 40);
+LAYOUT(mbuf_evict, resv, 44);
+LAYOUT(mbuf_evict, done, 48);
+LAYOUT(mbuf_evict, evicted, 56);
+LAYOUT(mbuf_evict, dirty, 64);
+LAYOUT(mbuf_evict, busy, 72);
+
+SIZE(mbuf_protect, 40);
+LAYOUT(mbuf_protect, offset, 8);
+LAYOUT(mbuf_protect, size, 16);
+LAYOUT(mbuf_protect, flags, 24);
+LAYOUT(mbuf_protect, resv, 28);
+LAYOUT(mbuf_protect, busy, 32);
+
+SIZE(mbuf_pages, 40);
+LAYOUT(mbuf_pages, offset, 8);
+LAYOUT(mbuf_pages, size, 16);
+LAYOUT(mbuf_pages, states, 24);
+LAYOUT(mbuf_pages, flags, 32);
+LAYOUT(mbuf_pages, resv, 36);
+
+SIZE(mbuf_paged_info, 80);
+LAYOUT(mbuf_paged_info, id, 8);
+LAYOUT(mbuf_paged_info, size, 16);
+LAYOUT(mbuf_paged_info, resident, 24);
+LAYOUT(mbuf_paged_info, waiting, 32);
+LAYOUT(mbuf_paged_info, faults, 40);
+LAYOUT(mbuf_paged_info, supplied, 48);
+LAYOUT(mbuf_paged_info, evicted, 56);
+LAYOUT(mbuf_paged_info, refused, 64);
+LAYOUT(mbuf_paged_info, clients, 72);
+LAYOUT(mbuf_paged_info, resv, 76);
+
+SIZE(mbuf_path, 8);
+LAYOUT(mbuf_path, nr, 0);
+LAYOUT(mbuf_path, resv, 4);
+
+SIZE(mbuf_give, 32);
+LAYOUT(mbuf_give, ref, 8);
+LAYOUT(mbuf_give, flags, 24);
+LAYOUT(mbuf_give, resv, 28);
 
 /* Flags and the like are part of the interface, too. */
 _Static_assert(MBUF_CAP_MOVE == 1, "MBUF_CAP_MOVE");
@@ -528,20 +697,8 @@ enum call_nr {
 	NR_CMDS
 };
 
-/* What a command is for. */
-#define ON_SESSION	0x01
-#define ON_RECV		0x02
-#define ON_SEND		0x04
-#define ON_CHANNEL	0x08
-#define ON_LISTENER	0x10
-#define ON_ACCEPT_QUEUE	0x20
+/* The kinds of descriptors that there are here: see uapi.h. */
 #define NR_KINDS	6
-
-/* What the argument is for. */
-#define ARG_IN		0	/* is not written */
-#define ARG_OUT		1
-#define ARG_SENT	2	/* that it cannot be written is no failure */
-#define ARG_DONE	3	/* a failure, but something was done */
 
 static const struct {
 	const char *name;
@@ -1233,26 +1390,6 @@ static void kinds(struct _test_data_queue *self, int fds[NR_KINDS])
 	fds[5] = things.queue;
 }
 
-/* Commands of the module that this program has no calls for. */
-static bool elsewhere(unsigned int nr)
-{
-	return nr == _IOC_NR(MBUF_IOC_GRANT) ||
-	       nr == _IOC_NR(MBUF_IOC_PAGED_CREATE) ||
-	       nr == _IOC_NR(MBUF_IOC_PROVIDE) ||
-	       (nr >= _IOC_NR(MBUF_IOC_OFFER) &&
-		nr <= _IOC_NR(MBUF_IOC_WITHDRAW)) ||
-	       (nr >= _IOC_NR(MBUF_IOC_SEND) &&
-		nr <= _IOC_NR(MBUF_IOC_RECV_CAPS)) ||
-	       (nr >= _IOC_NR(MBUF_IOC_TABLE_CREATE) &&
-		nr <= _IOC_NR(MBUF_IOC_TABLE_LIST)) ||
-	       (nr >= _IOC_NR(MBUF_IOC_MESSAGE_CREATE) &&
-		nr <= _IOC_NR(MBUF_IOC_MESSAGE_GRANT)) ||
-	       (nr >= _IOC_NR(MBUF_IOC_KEY_CREATE) &&
-		nr <= _IOC_NR(MBUF_IOC_UNSEAL)) ||
-	       (nr >= _IOC_NR(MBUF_IOC_CONSENT) &&
-		nr <= _IOC_NR(MBUF_IOC_GIVEN));
-}
-
 TEST_F(queue, unknown_commands)
 {
 	const unsigned int dirs[] = { _IOC_NONE, _IOC_READ, _IOC_WRITE,
@@ -1265,8 +1402,15 @@ TEST_F(queue, unknown_commands)
 	int fds[NR_KINDS];
 	uint8_t arg[128] = {};
 
+	for (nr = 0; nr < 256; nr++) {
+		on[nr] = uapi_calls_on(nr);
+		/* What those of queues do on sessions is in uapi_calls.c. */
+		if (on[nr] & (ON_RECV | ON_SEND))
+			on[nr] |= ON_SESSION;
+	}
 	for (i = 0; i < NR_CMDS; i++)
-		on[_IOC_NR(cmds[i].cmd)] = cmds[i].on;
+		on[_IOC_NR(cmds[i].cmd)] = cmds[i].on |
+			(cmds[i].on & (ON_RECV | ON_SEND) ? ON_SESSION : 0);
 	make_things();
 	kinds(self, fds);
 	before = get_state(self);
@@ -1277,7 +1421,7 @@ TEST_F(queue, unknown_commands)
 					continue;
 				/* Both rights of a queue know its commands. */
 				if (dirs[d] == (_IOC_READ | _IOC_WRITE) &&
-				    (on[nr] & (1u << k) || elsewhere(nr) ||
+				    (on[nr] & (1u << k) ||
 				     (on[nr] & (ON_RECV | ON_SEND) &&
 				      (k == 1 || k == 2))))
 					continue;
