@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 
 #include "../kapi.h"
+#include "../paged.h"
 #include "proving.h"
 
 #define MAX_MSG		50000
@@ -121,12 +122,13 @@ static const struct {
 /* Where a party was when it died; for the report. */
 enum at {
 	AT_OTHER, AT_SEND, AT_RECV, AT_CREATE, AT_CLOSE, AT_POLL, AT_PASS,
-	AT_EXCHANGE, AT_REGION, AT_CONNECT, NR_AT
+	AT_EXCHANGE, AT_REGION, AT_CONNECT, AT_FAULT, AT_PAGER, NR_AT
 };
 
 static const char *const at_names[NR_AT] = {
 	"elsewhere", "sending", "receiving", "creating", "closing", "polling",
 	"passing rights", "exchanging", "negotiating", "connecting",
+	"touching pages", "paging",
 };
 
 /* One sender or receiver: a process, or one of its threads. */
@@ -148,7 +150,8 @@ struct shared {
 	_Atomic uint64_t fed;		/* by the feeder */
 	_Atomic uint8_t got[MAX_FEED];	/* by whoever received it */
 	_Atomic uint64_t collected[NR_QUEUES];
-	_Atomic uint64_t served, accepted;	/* by survivors */
+	_Atomic uint64_t served, accepted, paged;	/* by survivors */
+	_Atomic uint64_t paging_killed;
 	uint32_t max_ids;
 	struct party_rec rec[];
 };
@@ -628,6 +631,7 @@ static void keep_only(int r, int s)
 }
 
 #include "storm_channel.h"
+#include "storm_paged.h"
 
 struct thread_arg {
 	void (*play)(struct rng r);
@@ -733,6 +737,9 @@ static const struct role {
 	{ "connector", connector, 8, false },
 	{ "owner of threads' endpoints", owners, 5, true },
 	{ "user of drivers", driver_user, 8, false },
+	{ "toucher of pages", toucher, 11, true },
+	{ "pager", wild_pager, 8, false },
+	{ "owner of paged regions", pager_owner, 8, true },
 };
 
 #define NR_ROLES	ARRAY_SIZE(roles)
@@ -1060,6 +1067,7 @@ static void wave(struct rng *r, unsigned int size, struct death *d)
 		else if (!killed[i])
 			d->at_once++;
 	atomic_fetch_add(&sh->blocked_killed, blocked());
+	atomic_fetch_add(&sh->paging_killed, paged_blocked());
 	for (i = 0; i < size; i++)
 		kill(-pid[i], SIGKILL);
 	for (i = 0; i < size; i++)
@@ -1136,7 +1144,7 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	uint64_t n, killed = 0, missing = 0, open_end = 0, i;
 	struct rng r = rng_of(seed, 0);
 	struct death d = {};
-	pid_t collectors[3], feed, serves, accepts;
+	pid_t collectors[3], feed, serves, accepts, pages;
 	uint64_t start = now_ns();
 	uint8_t *room;
 	ssize_t ret;
@@ -1175,6 +1183,11 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	accepts = spawn(acceptor, (void *)(uintptr_t)seed);
 	for (q = 0; q < NR_CHANNELS; q++)
 		close_fd(&serve[q]);
+	ASSERT_EQ(0, pg_create(self->session, PG_NR * page_size(), &kept.pager,
+			       &kept.region, NULL));
+	ASSERT_EQ(0, pg_create(self->session, PG_NR * page_size(), &wild.pager,
+			       &wild.region, NULL));
+	pages = spawn(keeper, (void *)(uintptr_t)seed);
 	drivers = !chmod(TEST_DEVICE, 0666);
 	if (!drivers)
 		diag("no %s: load mbuf_test.ko for victims that use drivers",
@@ -1191,8 +1204,10 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 		/* Nothing that the dead had may be left, whatever it was. */
 		EXPECT_TRUE(EVENTUALLY(rights_back()));
 		EXPECT_TRUE(EVENTUALLY(channels_back()));
+		EXPECT_TRUE(EVENTUALLY(paged_back()));
 		empty_both();
 		channels_work();
+		paged_work();
 		EXPECT_TRUE(EVENTUALLY(all_paid(session_bytes, false)));
 		if (atomic_load(&sh->wrong) || !_metadata->passed) {
 			diag("that was after %llu processes",
@@ -1242,6 +1257,11 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	EXPECT_EQ(0, reap(serves));
 	EXPECT_EQ(0, reap(accepts));
 	close_fd(&listener);
+	close_fd(&kept.region);
+	EXPECT_EQ(0, reap(pages));
+	close_fd(&kept.pager);
+	close_fd(&wild.region);
+	close_fd(&wild.pager);
 	close(sfd[Q_FEED]);
 	while ((ret = mbuf_recv(rfd[Q_FEED], room, MAX_MSG, MBUF_NOW)) > 0)
 		note_received(room, (size_t)ret);
@@ -1288,8 +1308,11 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	     (unsigned long long)sh->collected[Q_OVER]);
 	diag("fed: %llu, of which %llu were lost with who received them",
 	     (unsigned long long)sh->fed, (unsigned long long)missing);
-	diag("served: %llu calls, %llu connections",
-	     (unsigned long long)sh->served, (unsigned long long)sh->accepted);
+	diag("served: %llu calls, %llu connections, %llu pages",
+	     (unsigned long long)sh->served, (unsigned long long)sh->accepted,
+	     (unsigned long long)sh->paged);
+	diag("killed all at once while they waited for a page: %llu",
+	     (unsigned long long)sh->paging_killed);
 	/* A storm in which nobody got anywhere proves nothing. */
 	if (killed >= 100) {
 		EXPECT_LT(killed, atomic_load(&sh->calls));
@@ -1304,6 +1327,10 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 		EXPECT_LT(0, d.at[AT_CONNECT]);
 		EXPECT_LT(0, sh->served);
 		EXPECT_LT(0, sh->accepted);
+		EXPECT_LT(0, d.at[AT_FAULT]);
+		EXPECT_LT(0, d.at[AT_PAGER]);
+		EXPECT_LT(0, sh->paged);
+		EXPECT_LT(0, sh->paging_killed);
 	}
 	free(room);
 	munmap(sh, sizeof(*sh) + (total * TREE_MAX + 1) * sizeof(sh->rec[0]));

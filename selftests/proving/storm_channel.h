@@ -12,7 +12,7 @@
 
 #define NR_CHANNELS	4
 #define NR_NAMES	3
-#define PAGE		4096
+#define REGION_PAGE		4096
 #define SERVED		"storm"
 
 static bool drivers;
@@ -203,12 +203,12 @@ static void setter(struct rng r)
 	}
 }
 
-static long offer_of(int fd, struct rng *r, uint64_t *id)
+static long offer_some(int fd, struct rng *r, uint64_t *id)
 {
 	struct mbuf_offer o = {
-		.min = PAGE,
-		.wanted = PAGE * (1 + rng_below(r, 3)),
-		.max = 4 * PAGE,
+		.min = REGION_PAGE,
+		.wanted = REGION_PAGE * (1 + rng_below(r, 3)),
+		.max = 4 * REGION_PAGE,
 		.rights = MBUF_REGION_READ |
 			  (rng_below(r, 2) ? MBUF_REGION_WRITE : 0),
 		.options = rng_below(r, 2) ? MBUF_OFFER_SOLID : 0,
@@ -228,12 +228,12 @@ static long region_call(int fd, unsigned long cmd, void *arg)
 /* Reads, and writes if it can. */
 static void region_use(int fd, struct rng *r)
 {
-	uint8_t *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *p = mmap(NULL, REGION_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (p != MAP_FAILED)
-		memset(p, 1, PAGE);
+		memset(p, 1, REGION_PAGE);
 	else
-		p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+		p = mmap(NULL, REGION_PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED) {
 		wrong("a region cannot be mapped: %s", strerror(errno));
 		return;
@@ -242,7 +242,7 @@ static void region_use(int fd, struct rng *r)
 		wrong("a region is not what was written to it");
 	/* Some are still mapped when it dies. */
 	if (rng_below(r, 4))
-		munmap(p, PAGE);
+		munmap(p, REGION_PAGE);
 }
 
 /* All three sides of a provision, of which others may do the same. */
@@ -262,7 +262,7 @@ static void provide_to(int session, const int end[2], struct rng *r,
 	unsigned int i;
 
 	if (CALL(region_call(end[1], MBUF_IOC_OFFERED, &o)) &&
-	    CALL(offer_of(end[0], r, id)))
+	    CALL(offer_some(end[0], r, id)))
 		return;
 	if (o.id)
 		*id = o.id;
@@ -315,7 +315,7 @@ static void negotiator(struct rng r)
 		switch (rng_below(&r, 11)) {
 		case 0:
 		case 1:
-			CALL(offer_of(end[0], &r, &id));
+			CALL(offer_some(end[0], &r, &id));
 			break;
 		case 8:
 		case 9:
