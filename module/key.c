@@ -2,11 +2,13 @@
 #include <linux/refcount.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <net/netlink.h>
 #include "key.h"
 #include "object.h"
 #include "pass.h"
 #include "payload.h"
 #include "queue.h"
+#include "registry.h"
 
 /* Sizes of the first version of each struct. */
 #define CREATE_SIZE_V0	32
@@ -19,13 +21,17 @@
 /**
  * struct mbuf_key - a key
  * @ref: references
+ * @sealed: how many of them are those of sealed messages
  * @payer: who pays; holds a reference
  * @id: identity
+ * @node: its place in the registry
  */
 struct mbuf_key {
 	refcount_t ref;
+	atomic_t sealed;
 	struct mbuf_account *payer;
 	u64 id;
+	struct mbuf_node node;
 };
 
 /**
@@ -62,6 +68,35 @@ static const struct mbuf_charge sealed_charge = {
 	},
 };
 
+/* As it is seen from outside */
+
+static u64 key_id(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_key, node)->id;
+}
+
+static int key_describe(void *object, struct sk_buff *skb,
+			const struct mbuf_reader *reader)
+{
+	const struct mbuf_key *key = container_of(object, struct mbuf_key,
+						  node);
+	int sealed = atomic_read(&key->sealed);
+	int refs = refcount_read(&key->ref);
+
+	/* Not of one moment, as nothing is held: never below 0. */
+	if (nla_put_u32(skb, MBUF_A_KEY_RIGHTS, max(refs - sealed, 0)) ||
+	    nla_put_u32(skb, MBUF_A_KEY_SEALED, sealed))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind key_kind = {
+	.type		= MBUF_OBJECT_TYPE_KEY,
+	.attr		= MBUF_A_OBJECT_KEY,
+	.id		= key_id,
+	.describe	= key_describe,
+};
+
 static void key_obj_get(void *obj)
 {
 	struct mbuf_key *key = obj;
@@ -75,6 +110,7 @@ static void key_obj_put(void *obj)
 
 	if (!refcount_dec_and_test(&key->ref))
 		return;
+	mbuf_node_unlink(&key->node);
 	mbuf_uncharge(key->payer, &key_charge);
 	mbuf_account_put(key->payer);
 	kfree(key);
@@ -111,8 +147,10 @@ static void sealed_obj_put(void *obj)
 	if (!refcount_dec_and_test(&sealed->ref))
 		return;
 	mbuf_item_free(sealed->item);
-	if (sealed->key)
+	if (sealed->key) {
+		atomic_dec(&sealed->key->sealed);
 		key_obj_put(sealed->key);
+	}
 	mbuf_uncharge(sealed->payer, &sealed_charge);
 	mbuf_account_put(sealed->payer);
 	kfree(sealed);
@@ -160,7 +198,7 @@ static long key_make(struct mbuf_table *root, void __user *arg, size_t size)
 	err = mbuf_charge(payer, &key_charge);
 	if (err)
 		return err;
-	key = kmalloc(sizeof(*key), GFP_KERNEL_ACCOUNT);
+	key = kzalloc(sizeof(*key), GFP_KERNEL_ACCOUNT);
 	if (!key) {
 		mbuf_uncharge(payer, &key_charge);
 		return -ENOMEM;
@@ -174,6 +212,7 @@ static long key_make(struct mbuf_table *root, void __user *arg, size_t size)
 		key_obj_put(key);
 		return -ENOMEM;
 	}
+	mbuf_node_link(&key->node, &key_kind, payer, NULL);
 	c.id = key->id;
 	return mbuf_handle_new(root, c.target, &c.handle, right, arg, size, &c,
 			       sizeof(c));
@@ -332,6 +371,7 @@ static long key_seal(struct mbuf_table *root, void __user *arg, size_t size)
 		return PTR_ERR(sealed);
 	}
 	sealed->key = key;
+	atomic_inc(&key->sealed);
 	err = sealed_load(sealed, &s, &pass);
 	if (err)
 		goto put;

@@ -4,11 +4,13 @@
 #include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
+#include <net/netlink.h>
 #include "object.h"
 #include "pass.h"
 #include "payload.h"
 #include "queue.h"
 #include "message.h"
+#include "registry.h"
 #include "target.h"
 
 /* Sizes of the first version of each struct. */
@@ -42,9 +44,14 @@
  * @nest: where it is in who owns whom
  * @payer: who pays; holds a reference; constant
  * @id: identity; constant
+ * @len: length of the message that was loaded last
+ * @nr_caps: how many capabilities came with it
+ * @dest: identity of the queue to which it was enqueued last
+ * @node: its place in the registry, until the owner has gone
  *
  * What is not constant is for who has set MESSAGE_BUSY. @w.target, told when
- * the message has been delivered, is constant.
+ * the message has been delivered, is constant. Who looks on from outside keeps
+ * nobody from working on it, so reads single values without having set that.
  */
 struct mbuf_message {
 	unsigned long flags;
@@ -63,6 +70,10 @@ struct mbuf_message {
 	struct mbuf_nest nest;
 	struct mbuf_account *payer;
 	u64 id;
+	u32 len;
+	u32 nr_caps;
+	u64 dest;
+	struct mbuf_node node;
 };
 
 static const struct mbuf_charge message_charge = {
@@ -92,7 +103,7 @@ static struct mbuf_caps *message_caps(const struct mbuf_message *m)
 static void message_back(struct mbuf_message *m)
 {
 	m->item = m->w.item;
-	m->loaded = true;
+	WRITE_ONCE(m->loaded, true);
 	mbuf_item_drop_creds(m->item);
 	/* While the queue is still there: it could be the owner. */
 	if (m->item->caps)
@@ -110,14 +121,14 @@ static void message_settle(struct mbuf_message *m)
 	case MBUF_WAITING:
 		return;
 	case MBUF_DONE:
-		m->delivered++;
+		WRITE_ONCE(m->delivered, m->delivered + 1);
 		break;
 	default:
 		message_back(m);
-		m->error = -EPIPE;
+		WRITE_ONCE(m->error, -EPIPE);
 		break;
 	}
-	m->line = NULL;
+	WRITE_ONCE(m->line, NULL);
 	mbuf_queue_settle(line, &m->w);
 }
 
@@ -131,7 +142,7 @@ static bool message_cancel(struct mbuf_message *m)
 		return false;
 	}
 	message_back(m);
-	m->line = NULL;
+	WRITE_ONCE(m->line, NULL);
 	mbuf_queue_settle(line, &m->w);
 	return true;
 }
@@ -139,6 +150,7 @@ static bool message_cancel(struct mbuf_message *m)
 /* The owner has gone, and nobody works on it. */
 static void message_destroy(struct mbuf_message *m)
 {
+	mbuf_node_unlink(&m->node);
 	message_settle(m);
 	if (m->line)
 		message_cancel(m);
@@ -176,6 +188,77 @@ static void message_worked(struct mbuf_message *m)
 	smp_mb__after_atomic();
 	message_end_if_dead(m);
 }
+
+/* As it is seen from outside */
+
+static struct mbuf_message *message_of_node(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_message, node);
+}
+
+static u64 message_id(const struct mbuf_node *node)
+{
+	return message_of_node(node)->id;
+}
+
+/* What it will be found to be by who works on it next. */
+static u32 message_state(const struct mbuf_message *m, s32 *error)
+{
+	*error = READ_ONCE(m->error);
+	if (!READ_ONCE(m->line))
+		return READ_ONCE(m->loaded) ? MBUF_MESSAGE_LOADED :
+					      MBUF_MESSAGE_EMPTY;
+	switch (mbuf_waiter_state(&m->w)) {
+	case MBUF_WAITING:
+		return MBUF_MESSAGE_PARKED;
+	case MBUF_DONE:
+		return MBUF_MESSAGE_EMPTY;
+	default:
+		*error = -EPIPE;
+		return MBUF_MESSAGE_LOADED;
+	}
+}
+
+static int message_describe(void *object, struct sk_buff *skb,
+			    const struct mbuf_reader *reader)
+{
+	const struct mbuf_message *m = message_of_node(object);
+	u64 parent = mbuf_nest_parent_id(&m->nest);
+	s32 error;
+	u32 state = message_state(m, &error);
+
+	if (nla_put_u32(skb, MBUF_A_MESSAGE_STATE, state) ||
+	    nla_put_u32(skb, MBUF_A_MESSAGE_ERROR, -error) ||
+	    nla_put_u32(skb, MBUF_A_MESSAGE_MAX_MSG, m->max_msg) ||
+	    nla_put_u32(skb, MBUF_A_MESSAGE_MAX_CAPS, m->max_caps) ||
+	    nla_put_u64_64bit(skb, MBUF_A_MESSAGE_DELIVERED,
+			      READ_ONCE(m->delivered), MBUF_A_MESSAGE_PAD))
+		return -EMSGSIZE;
+	if (state != MBUF_MESSAGE_EMPTY &&
+	    (nla_put_u32(skb, MBUF_A_MESSAGE_LEN, READ_ONCE(m->len)) ||
+	     nla_put_u32(skb, MBUF_A_MESSAGE_CAPS, READ_ONCE(m->nr_caps))))
+		return -EMSGSIZE;
+	if (state == MBUF_MESSAGE_PARKED &&
+	    nla_put_u64_64bit(skb, MBUF_A_MESSAGE_DEST_ID, READ_ONCE(m->dest),
+			      MBUF_A_MESSAGE_PAD))
+		return -EMSGSIZE;
+	if (m->inbox &&
+	    nla_put_u64_64bit(skb, MBUF_A_MESSAGE_INBOX_ID,
+			      mbuf_queue_id(m->inbox), MBUF_A_MESSAGE_PAD))
+		return -EMSGSIZE;
+	if (parent &&
+	    nla_put_u64_64bit(skb, MBUF_A_MESSAGE_PARENT_ID, parent,
+			      MBUF_A_MESSAGE_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind message_kind = {
+	.type		= MBUF_OBJECT_TYPE_MESSAGE,
+	.attr		= MBUF_A_OBJECT_MESSAGE,
+	.id		= message_id,
+	.describe	= message_describe,
+};
 
 /* As a right */
 
@@ -315,6 +398,7 @@ static struct mbuf_message *message_new(struct mbuf_account *payer,
 	m->max_msg = c->max_msg;
 	m->max_caps = c->max_caps;
 	m->id = mbuf_object_id();
+	m->nest.id = m->id;
 	m->payer = payer;
 	mbuf_account_hold(payer);
 
@@ -372,6 +456,7 @@ static long message_create(struct mbuf_table *root, void __user *arg,
 		message_put(m);
 		return -ENOMEM;
 	}
+	mbuf_node_link(&m->node, &message_kind, m->payer, NULL);
 	c.id = m->id;
 	return mbuf_handle_new(root, c.target, &c.handle, right, arg, size, &c,
 			       sizeof(c));
@@ -399,8 +484,8 @@ static int message_room(struct mbuf_message *m)
 {
 	struct mbuf_caps *caps = message_caps(m);
 
-	m->loaded = false;
-	m->error = 0;
+	WRITE_ONCE(m->loaded, false);
+	WRITE_ONCE(m->error, 0);
 	if (caps) {
 		m->item->caps = NULL;
 		mbuf_caps_drop(caps);
@@ -447,7 +532,9 @@ static int message_fill(struct mbuf_message *m, const struct mbuf_message_load *
 	if (caps)
 		mbuf_pass_commit(&moves);
 	m->item->caps = caps;
-	m->loaded = true;
+	WRITE_ONCE(m->len, l->msg.len);
+	WRITE_ONCE(m->nr_caps, pass->nr);
+	WRITE_ONCE(m->loaded, true);
 	return 0;
 
 abort:
@@ -537,6 +624,7 @@ static int message_enqueue_on(struct mbuf_message *m, struct file *dest)
 	struct mbuf_caps *caps = message_caps(m);
 	int err;
 
+	WRITE_ONCE(m->dest, mbuf_queue_id(dest));
 	err = mbuf_queue_enqueue(dest, &m->item, &m->w, &m->line);
 	if (err < 0) {
 		/* Who tries next may be another. */
@@ -545,10 +633,10 @@ static int message_enqueue_on(struct mbuf_message *m, struct file *dest)
 			mbuf_caps_nest_back(caps, &m->nest);
 		return err;
 	}
-	m->loaded = false;
-	m->error = 0;
+	WRITE_ONCE(m->loaded, false);
+	WRITE_ONCE(m->error, 0);
 	if (!err)
-		m->delivered++;
+		WRITE_ONCE(m->delivered, m->delivered + 1);
 	return err;
 }
 

@@ -6,6 +6,7 @@
 #include <linux/pseudo_fs.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <net/netlink.h>
 #include "compat.h"
 #include "paged_priv.h"
 #include "region.h"
@@ -22,11 +23,13 @@
  * @paged: the region; holds a reference
  * @payer: who is charged for this; holds a reference
  * @rights: MBUF_REGION_*
+ * @node: its place in the registry
  */
 struct paged_right {
 	struct mbuf_paged *paged;
 	struct mbuf_account *payer;
 	u32 rights;
+	struct mbuf_node node;
 };
 
 static const struct mbuf_charge right_charge = {
@@ -89,6 +92,107 @@ static void paged_inode_put(struct inode *inode)
 	simple_release_fs(&paged_mount, &paged_mounted);
 }
 
+/* As they are seen from outside */
+
+/**
+ * mbuf_paged_tell() - what PAGED_INFO tells of a region
+ * @p: the region
+ * @info: result; but for what depends on who asks
+ *
+ * Context: not under the region's lock.
+ */
+void mbuf_paged_tell(struct mbuf_paged *p, struct mbuf_paged_info *info)
+{
+	xa_lock(&p->pages);
+	*info = (struct mbuf_paged_info) {
+		.id = p->id,
+		.size = (u64)p->nr << PAGE_SHIFT,
+		.resident = p->resident,
+		.waiting = p->waiting,
+		.faults = p->nr_faults,
+		.supplied = p->nr_supplied,
+		.evicted = p->nr_evicted,
+		.refused = p->nr_refused,
+		.clients = p->clients,
+	};
+	xa_unlock(&p->pages);
+}
+
+static struct mbuf_paged *paged_of_node(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_paged, node);
+}
+
+static u64 paged_id(const struct mbuf_node *node)
+{
+	return paged_of_node(node)->id;
+}
+
+static int paged_describe(void *object, struct sk_buff *skb,
+			  const struct mbuf_reader *reader)
+{
+	struct mbuf_paged *p = paged_of_node(object);
+	struct mbuf_paged_info info;
+
+	mbuf_paged_tell(p, &info);
+	if (nla_put_u64_64bit(skb, MBUF_A_PAGED_SIZE, info.size,
+			      MBUF_A_PAGED_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_PAGED_RESIDENT, info.resident,
+			      MBUF_A_PAGED_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_PAGED_WAITING, info.waiting,
+			      MBUF_A_PAGED_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_PAGED_FAULTS, info.faults,
+			      MBUF_A_PAGED_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_PAGED_SUPPLIED, info.supplied,
+			      MBUF_A_PAGED_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_PAGED_EVICTED, info.evicted,
+			      MBUF_A_PAGED_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_PAGED_REFUSED, info.refused,
+			      MBUF_A_PAGED_PAD) ||
+	    nla_put_u32(skb, MBUF_A_PAGED_CLIENTS, info.clients) ||
+	    (READ_ONCE(p->dead) && nla_put_flag(skb, MBUF_A_PAGED_ORPHAN)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind paged_kind = {
+	.type		= MBUF_OBJECT_TYPE_PAGED,
+	.attr		= MBUF_A_OBJECT_PAGED,
+	.id		= paged_id,
+	.describe	= paged_describe,
+};
+
+static struct paged_right *right_of_node(const struct mbuf_node *node)
+{
+	return container_of(node, struct paged_right, node);
+}
+
+static u64 right_id(const struct mbuf_node *node)
+{
+	return right_of_node(node)->paged->id;
+}
+
+static int right_describe(void *object, struct sk_buff *skb,
+			  const struct mbuf_reader *reader)
+{
+	const struct paged_right *r = right_of_node(object);
+
+	if (nla_put_u64_64bit(skb, MBUF_A_REGION_SIZE,
+			      (u64)r->paged->nr << PAGE_SHIFT,
+			      MBUF_A_REGION_PAD) ||
+	    nla_put_u32(skb, MBUF_A_REGION_RIGHTS, r->rights) ||
+	    nla_put_u32(skb, MBUF_A_REGION_OPTIONS, MBUF_REGION_PAGED))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind right_kind = {
+	.type		= MBUF_OBJECT_TYPE_REGION,
+	.attr		= MBUF_A_OBJECT_REGION,
+	.id		= right_id,
+	.describe	= right_describe,
+};
+
 /* The region */
 
 static struct mbuf_paged *paged_new(struct mbuf_account *payer, pgoff_t nr)
@@ -140,6 +244,7 @@ void mbuf_paged_put(struct mbuf_paged *p)
 
 	if (!refcount_dec_and_test(&p->ref))
 		return;
+	mbuf_node_unlink(&p->node);
 	/* No mapping is left, but there may be I/O yet. */
 	xa_for_each(&p->pages, index, folio) {
 		paged_drop(folio);
@@ -225,6 +330,7 @@ static int right_prepare(struct mbuf_fd *fd, struct mbuf_paged *p, u32 rights,
 	xa_lock(&p->pages);
 	p->clients++;
 	xa_unlock(&p->pages);
+	mbuf_node_link(&r->node, &right_kind, payer, NULL);
 	return 0;
 
 free:
@@ -258,6 +364,7 @@ static int right_release(struct inode *inode, struct file *file)
 	struct mbuf_paged *p = r->paged;
 	bool last;
 
+	mbuf_node_unlink(&r->node);
 	xa_lock(&p->pages);
 	last = !--p->clients;
 	xa_unlock(&p->pages);
@@ -317,6 +424,8 @@ static void right_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "mbuf-id:\t%016llx\n", mbuf_paged_of(file)->id);
 	seq_printf(m, "mbuf-size:\t%llu\n", mbuf_paged_size(file));
 	seq_printf(m, "mbuf-rights:\t%x\n", mbuf_paged_rights(file));
+	seq_printf(m, "mbuf-orphan:\t%d\n",
+		   READ_ONCE(mbuf_paged_of(file)->dead));
 }
 
 static const struct file_operations right_fops = {
@@ -369,6 +478,7 @@ long mbuf_paged_create(struct mbuf_account *payer, void __user *arg,
 		return err;
 	}
 	/* From here on @pager has the reference. */
+	mbuf_node_link(&p->node, &paged_kind, payer, NULL);
 	err = right_prepare(&region, p, MBUF_REGION_RIGHTS, payer);
 	if (err)
 		goto abort_pager;

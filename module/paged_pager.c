@@ -778,23 +778,6 @@ static long pager_pages(struct mbuf_paged *p, void __user *arg, size_t size)
 
 /* PAGED_INFO */
 
-static void info_get(struct mbuf_paged *p, struct mbuf_paged_info *info)
-{
-	xa_lock(&p->pages);
-	*info = (struct mbuf_paged_info) {
-		.id = p->id,
-		.size = (u64)p->nr << PAGE_SHIFT,
-		.resident = p->resident,
-		.waiting = p->waiting,
-		.faults = p->nr_faults,
-		.supplied = p->nr_supplied,
-		.evicted = p->nr_evicted,
-		.refused = p->nr_refused,
-		.clients = p->clients,
-	};
-	xa_unlock(&p->pages);
-}
-
 static long pager_info(struct mbuf_paged *p, void __user *arg, size_t size)
 {
 	struct mbuf_paged_info info;
@@ -807,7 +790,7 @@ static long pager_info(struct mbuf_paged *p, void __user *arg, size_t size)
 		return err;
 	if (info.target)
 		return -EOPNOTSUPP;
-	info_get(p, &info);
+	mbuf_paged_tell(p, &info);
 	return mbuf_ioctl_put(arg, size, &info, sizeof(info));
 }
 
@@ -861,7 +844,7 @@ static int pager_release(struct inode *inode, struct file *file)
 	struct mbuf_paged *p = file->private_data;
 
 	xa_lock(&p->pages);
-	p->dead = true;
+	WRITE_ONCE(p->dead, true);
 	mbuf_paged_end_all(p);
 	xa_unlock(&p->pages);
 	mbuf_paged_put(p);
@@ -872,7 +855,7 @@ static void pager_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct mbuf_paged_info info;
 
-	info_get(file->private_data, &info);
+	mbuf_paged_tell(file->private_data, &info);
 	seq_puts(m, "mbuf-type:\tpager\n");
 	seq_printf(m, "mbuf-id:\t%016llx\n", info.id);
 	seq_printf(m, "mbuf-size:\t%llu\n", info.size);

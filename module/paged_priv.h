@@ -12,6 +12,7 @@
 #include <linux/wait.h>
 #include <linux/xarray.h>
 #include "paged.h"
+#include "registry.h"
 
 /* Marks of a page that is there. */
 #define PAGED_BUSY	XA_MARK_0	/* being taken out: nobody may map it */
@@ -38,6 +39,7 @@
  * @nr_supplied: pages
  * @nr_evicted: pages
  * @nr_refused: faults
+ * @node: its place in the registry
  */
 struct mbuf_paged {
 	struct xarray pages;
@@ -60,6 +62,8 @@ struct mbuf_paged {
 	u64 nr_supplied;
 	u64 nr_evicted;
 	u64 nr_refused;
+
+	struct mbuf_node node;
 };
 
 /* States of who waits: left once, under the region's lock. */
@@ -100,6 +104,7 @@ extern const struct file_operations mbuf_pager_fops;
 
 struct mbuf_paged *mbuf_paged_of(const struct file *file);
 void mbuf_paged_put(struct mbuf_paged *p);
+void mbuf_paged_tell(struct mbuf_paged *p, struct mbuf_paged_info *info);
 
 struct paged_fault *mbuf_paged_find(struct mbuf_paged *p, pgoff_t index);
 void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,

@@ -5,11 +5,13 @@
 #include <linux/mm.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <net/netlink.h>
 #include "compat.h"
 #include "offer_priv.h"
 #include "paged.h"
 #include "provide.h"
 #include "region.h"
+#include "registry.h"
 
 /* Sizes of the first version of each struct. */
 #define CONSENT_SIZE_V0	80
@@ -37,8 +39,9 @@
  * @expires: CLOCK_MONOTONIC of the host; KTIME_MAX: never
  * @uid: with MBUF_CONSENT_UID: who may provide
  * @by: who gave it
+ * @node: its place in the registry
  *
- * All of it is constant.
+ * All of it but @node is constant.
  */
 struct consent {
 	struct mbuf_channel *channel;
@@ -54,6 +57,7 @@ struct consent {
 	ktime_t expires;
 	kuid_t uid;
 	struct mbuf_identity by;
+	struct mbuf_node node;
 };
 
 static const struct mbuf_charge consent_charge = {
@@ -96,8 +100,80 @@ static bool consent_for_me(const struct consent *n)
 	       uid_eq(n->uid, current_euid());
 }
 
+/* 0, or the error of PROVIDE, for whoever it is; in @options those of the offer. */
+static int consent_look(const struct consent *n, u32 *options)
+{
+	const struct mbuf_bid *bid;
+	unsigned long flags;
+	int err;
+
+	raw_spin_lock_irqsave(&n->channel->lock, flags);
+	err = consent_holds(n, BID_OPEN);
+	bid = consent_maker(n)->bid;
+	if (bid && bid->id == n->offer)
+		*options = bid->terms.options;
+	raw_spin_unlock_irqrestore(&n->channel->lock, flags);
+	return err;
+}
+
+/* Nanoseconds until it expires, at least 1; 0: it does not. */
+static u64 consent_left(const struct consent *n)
+{
+	s64 left = ktime_to_ns(ktime_sub(n->expires, ktime_get()));
+
+	return n->expires == KTIME_MAX ? 0 : max_t(s64, left, 1);
+}
+
+static u32 consent_party(const struct consent *n)
+{
+	return n->party == BID_MAKER ? MBUF_PARTY_MAKER : MBUF_PARTY_TAKER;
+}
+
+/* As it is seen from outside */
+
+static u64 consent_id(const struct mbuf_node *node)
+{
+	return container_of(node, struct consent, node)->id;
+}
+
+static int consent_describe(void *object, struct sk_buff *skb,
+			    const struct mbuf_reader *reader)
+{
+	const struct consent *n = container_of(object, struct consent, node);
+	u64 left = consent_left(n);
+	u32 options;
+	int err = consent_look(n, &options);
+
+	if (nla_put_u64_64bit(skb, MBUF_A_CONSENT_END_ID, n->end->id,
+			      MBUF_A_CONSENT_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_CONSENT_PEER_ID,
+			      mbuf_end_peer(n->end)->id, MBUF_A_CONSENT_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_CONSENT_OFFER_ID, n->offer,
+			      MBUF_A_CONSENT_PAD) ||
+	    nla_put_u32(skb, MBUF_A_CONSENT_PARTY, consent_party(n)) ||
+	    nla_put_u32(skb, MBUF_A_CONSENT_FLAGS, n->flags) ||
+	    nla_put_u32(skb, MBUF_A_CONSENT_RIGHTS, n->rights) ||
+	    nla_put_u64_64bit(skb, MBUF_A_CONSENT_MIN_SIZE, n->min,
+			      MBUF_A_CONSENT_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_CONSENT_MAX_SIZE, n->max,
+			      MBUF_A_CONSENT_PAD) ||
+	    (left && nla_put_u64_64bit(skb, MBUF_A_CONSENT_LEFT, left,
+				       MBUF_A_CONSENT_PAD)) ||
+	    nla_put_u32(skb, MBUF_A_CONSENT_ERROR, -err))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind consent_kind = {
+	.type		= MBUF_OBJECT_TYPE_CONSENT,
+	.attr		= MBUF_A_OBJECT_CONSENT,
+	.id		= consent_id,
+	.describe	= consent_describe,
+};
+
 static void consent_free(struct consent *n)
 {
+	mbuf_node_unlink(&n->node);
 	mbuf_identity_put(&n->by);
 	mbuf_channel_put(n->channel);
 	mbuf_uncharge(n->payer, &consent_charge);
@@ -250,6 +326,7 @@ static long consent_give(struct mbuf_endpoint *end, void __user *arg,
 	raw_spin_unlock_irq(&n->channel->lock);
 	if (err)
 		goto abort;
+	mbuf_node_link(&n->node, &consent_kind, n->payer, NULL);
 	mbuf_fd_install(&fd);
 	return 0;
 
@@ -454,8 +531,6 @@ static long consent_info(const struct consent *n, void __user *arg,
 			 size_t size)
 {
 	struct mbuf_consent_info i;
-	struct mbuf_bid *bid;
-	s64 left;
 	int err;
 
 	BUILD_BUG_ON(sizeof(i) != INFO_SIZE_V0);
@@ -472,20 +547,11 @@ static long consent_info(const struct consent *n, void __user *arg,
 	i.peer = mbuf_end_peer(n->end)->id;
 	i.min = n->min;
 	i.max = n->max;
-	if (n->expires != KTIME_MAX) {
-		left = ktime_to_ns(ktime_sub(n->expires, ktime_get()));
-		i.left = max_t(s64, left, 1);
-	}
+	i.left = consent_left(n);
 	i.rights = n->rights;
 	i.flags = n->flags;
-	i.party = n->party == BID_MAKER ? MBUF_PARTY_MAKER : MBUF_PARTY_TAKER;
-
-	raw_spin_lock_irq(&n->channel->lock);
-	err = consent_holds(n, BID_OPEN);
-	bid = consent_maker(n)->bid;
-	if (bid && bid->id == n->offer)
-		i.options = bid->terms.options;
-	raw_spin_unlock_irq(&n->channel->lock);
+	i.party = consent_party(n);
+	err = consent_look(n, &i.options);
 	if (!err && !consent_for_me(n))
 		err = -EACCES;
 	i.error = -err;
@@ -507,11 +573,22 @@ static long consent_ioctl(struct file *file, unsigned int cmd,
 static void consent_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	const struct consent *n = file->private_data;
+	u32 options;
 
 	seq_puts(m, "mbuf-type:\tconsent\n");
 	seq_printf(m, "mbuf-id:\t%016llx\n", n->id);
 	seq_printf(m, "mbuf-offer:\t%016llx\n", n->offer);
 	seq_printf(m, "mbuf-end:\t%016llx\n", n->end->id);
+	seq_printf(m, "mbuf-peer:\t%016llx\n", mbuf_end_peer(n->end)->id);
+	seq_printf(m, "mbuf-party:\t%s\n",
+		   n->party == BID_MAKER ? "maker" : "taker");
+	seq_printf(m, "mbuf-flags:\t%x\n", n->flags);
+	seq_printf(m, "mbuf-rights:\t%x\n", n->rights);
+	seq_printf(m, "mbuf-min:\t%llu\n", n->min);
+	seq_printf(m, "mbuf-max:\t%llu\n", n->max);
+	if (n->expires != KTIME_MAX)
+		seq_printf(m, "mbuf-left:\t%llu\n", consent_left(n));
+	seq_printf(m, "mbuf-error:\t%d\n", -consent_look(n, &options));
 }
 
 static const struct file_operations consent_fops = {

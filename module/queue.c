@@ -58,6 +58,7 @@ static struct mbuf_queue *queue_alloc(const struct mbuf_queue_spec *spec)
 	init_waitqueue_head(&q->poll_out);
 	refcount_set(&q->ref, 1);
 	q->id = mbuf_object_id();
+	q->nest.id = q->id;
 	for (i = 0; i < levels; i++)
 		INIT_LIST_HEAD(&q->level[i].parked);
 	return q;
@@ -296,9 +297,11 @@ static u64 queue_id(const struct mbuf_node *node)
 static int queue_describe(void *object, struct sk_buff *skb,
 			  const struct mbuf_reader *reader)
 {
+	struct mbuf_queue *q = queue_of_node(object);
+	u64 parent = mbuf_nest_parent_id(&q->nest);
 	struct mbuf_queue_info info = { };
 
-	queue_snapshot(queue_of_node(object), &info);
+	queue_snapshot(q, &info);
 	if (nla_put_u32(skb, MBUF_A_QUEUE_SLOTS, info.slots) ||
 	    nla_put_u32(skb, MBUF_A_QUEUE_MAX_MSG, info.max_msg) ||
 	    nla_put_u32(skb, MBUF_A_QUEUE_FLAGS, info.flags) ||
@@ -320,8 +323,9 @@ static int queue_describe(void *object, struct sk_buff *skb,
 			      info.send_blocked, MBUF_A_QUEUE_PAD) ||
 	    nla_put_u64_64bit(skb, MBUF_A_QUEUE_RECV_BLOCKED,
 			      info.recv_blocked, MBUF_A_QUEUE_PAD) ||
-	    nla_put_u32(skb, MBUF_A_QUEUE_MAX_CAPS,
-			queue_of_node(object)->max_caps))
+	    nla_put_u32(skb, MBUF_A_QUEUE_MAX_CAPS, q->max_caps) ||
+	    (parent && nla_put_u64_64bit(skb, MBUF_A_QUEUE_PARENT_ID, parent,
+					 MBUF_A_QUEUE_PAD)))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -1029,15 +1033,17 @@ long mbuf_queue_ioctl(struct file *file, unsigned int cmd, void __user *arg,
 
 static void queue_show_fdinfo(struct seq_file *m, struct file *file)
 {
+	struct mbuf_queue *q = file->private_data;
 	struct mbuf_queue_info info = { };
 
-	queue_snapshot(file->private_data, &info);
+	queue_snapshot(q, &info);
 	seq_puts(m, "mbuf-type:\tqueue\n");
 	seq_printf(m, "mbuf-id:\t%016llx\n", info.id);
 	seq_printf(m, "mbuf-right:\t%s\n",
 		   queue_rights(file) & MBUF_RIGHT_RECV ? "recv" : "send");
 	seq_printf(m, "mbuf-slots:\t%u\n", info.slots);
 	seq_printf(m, "mbuf-max-msg:\t%u\n", info.max_msg);
+	seq_printf(m, "mbuf-max-caps:\t%u\n", q->max_caps);
 	seq_printf(m, "mbuf-flags:\t0x%x\n", info.flags);
 	seq_printf(m, "mbuf-depth:\t%u\n", info.depth);
 	seq_printf(m, "mbuf-high-water:\t%u\n", info.high_water);

@@ -438,13 +438,14 @@ int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
 			mbuf_item_stamp(*item);
 		err = queue_enter_own(q, *item, &fx);
 		if (err == -EAGAIN) {
-			w->state = MBUF_WAITING;
+			/* Others look at it, and at where it is. */
+			WRITE_ONCE(w->state, MBUF_WAITING);
 			w->task = NULL;
 			w->item = *item;
 			queue_line_up(q, w);
 			q->nr_send++;
 			refcount_inc(&q->ref);
-			*line = q;
+			WRITE_ONCE(*line, q);
 			err = 1;
 		}
 		if (err >= 0)

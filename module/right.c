@@ -341,6 +341,7 @@ int mbuf_nest_check(const struct mbuf_nest *child,
 void mbuf_nest_set(struct mbuf_nest *child, struct mbuf_nest *parent)
 {
 	child->parent = parent;
+	atomic64_set(&child->parent_id, parent ? parent->id : 0);
 }
 
 /**

@@ -29,6 +29,7 @@
 #ifndef _MBUF_RIGHT_H
 #define _MBUF_RIGHT_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -116,15 +117,31 @@ int mbuf_right_reduce(struct mbuf_right *right, u32 rights);
  * struct mbuf_nest - an object that owns others, or is owned
  * @parent: what contains the right that owns this; NULL if it is contained in
  *	nothing, but held by a process
+ * @id: the object's identity; constant
+ * @parent_id: that of @parent, or 0; for who looks on without the lock
  */
 struct mbuf_nest {
 	struct mbuf_nest *parent;
+	u64 id;
+	atomic64_t parent_id;
 };
 
 #define MBUF_NEST_MAX	16
 
 /* Held to look at who owns whom, and to change it. */
 extern struct mutex mbuf_nest_mutex;
+
+/**
+ * mbuf_nest_parent_id() - what contains an object?
+ * @nest: the object's, alive
+ *
+ * Context: any.
+ * Return: the identity, or 0: nothing.
+ */
+static inline u64 mbuf_nest_parent_id(const struct mbuf_nest *nest)
+{
+	return atomic64_read(&nest->parent_id);
+}
 
 int mbuf_nest_check(const struct mbuf_nest *child,
 		    const struct mbuf_nest *parent);

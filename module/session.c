@@ -7,6 +7,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <net/net_namespace.h>
+#include <net/netlink.h>
 #include "bind.h"
 #include "caps.h"
 #include "channel.h"
@@ -80,9 +81,26 @@ static u64 session_id(const struct mbuf_node *node)
 	return container_of(node, struct mbuf_session, node)->id;
 }
 
+static int session_describe(void *object, struct sk_buff *skb,
+			    const struct mbuf_reader *reader)
+{
+	const struct mbuf_session *s = container_of(object, struct mbuf_session,
+						    node);
+
+	/* Its table ends after it can no longer be seen. */
+	if (nla_put_u64_64bit(skb, MBUF_A_SESSION_TABLE_ID,
+			      mbuf_table_id(s->table), MBUF_A_SESSION_PAD) ||
+	    nla_put_u32(skb, MBUF_A_SESSION_HANDLES,
+			mbuf_table_handles(s->table)))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static const struct mbuf_kind session_kind = {
-	.type	= MBUF_OBJECT_TYPE_SESSION,
-	.id	= session_id,
+	.type		= MBUF_OBJECT_TYPE_SESSION,
+	.attr		= MBUF_A_OBJECT_SESSION,
+	.id		= session_id,
+	.describe	= session_describe,
 };
 
 static int session_open(struct inode *inode, struct file *file)
@@ -693,6 +711,7 @@ static void session_show_fdinfo(struct seq_file *m, struct file *file)
 		   mbuf_account_used(s->payer, MBUF_RES_HANDLES));
 	seq_printf(m, "mbuf-user-caps:\t%lu\n",
 		   mbuf_account_used(s->payer, MBUF_RES_CAPS));
+	seq_printf(m, "mbuf-table-id:\t%016llx\n", mbuf_table_id(s->table));
 	seq_printf(m, "mbuf-handles:\t%lu\n",
 		   mbuf_table_handles(s->table));
 }

@@ -4,7 +4,9 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
+#include <net/netlink.h>
 #include "object.h"
+#include "registry.h"
 #include "table.h"
 
 /**
@@ -19,6 +21,7 @@
  * @id: identity
  * @payer: who pays; holds a reference
  * @doomed: next to be ended, see mbuf_table_end()
+ * @node: its place in the registry, unless it is a root table, until it is dead
  * @rcu: who looks up paths does so under RCU
  */
 struct mbuf_table {
@@ -33,6 +36,7 @@ struct mbuf_table {
 	u64 id;
 	struct mbuf_account *payer;
 	struct mbuf_table *doomed;
+	struct mbuf_node node;
 	struct rcu_head rcu;
 };
 
@@ -79,10 +83,50 @@ struct mbuf_table *mbuf_table_new(struct mbuf_account *payer, bool root)
 	xa_init_flags(&t->slots, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	refcount_set(&t->ref, 1);
 	t->id = mbuf_object_id();
+	t->nest.id = t->id;
 	t->root = root;
 	t->payer = payer;
 	mbuf_account_hold(payer);
 	return t;
+}
+
+/* As it is seen from outside */
+
+static u64 table_id(const struct mbuf_node *node)
+{
+	return container_of(node, struct mbuf_table, node)->id;
+}
+
+static int table_describe(void *object, struct sk_buff *skb,
+			  const struct mbuf_reader *reader)
+{
+	const struct mbuf_table *t = container_of(object, struct mbuf_table,
+						  node);
+	u64 parent = mbuf_nest_parent_id(&t->nest);
+
+	if (nla_put_u32(skb, MBUF_A_TABLE_HANDLES, mbuf_table_handles(t)) ||
+	    (parent && nla_put_u64_64bit(skb, MBUF_A_TABLE_PARENT_ID, parent,
+					 MBUF_A_TABLE_PAD)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static const struct mbuf_kind table_kind = {
+	.type		= MBUF_OBJECT_TYPE_TABLE,
+	.attr		= MBUF_A_OBJECT_TABLE,
+	.id		= table_id,
+	.describe	= table_describe,
+};
+
+/**
+ * mbuf_table_show() - let others see a table
+ * @t: the table, which is no root table
+ *
+ * Context: process context, no locks held.
+ */
+void mbuf_table_show(struct mbuf_table *t)
+{
+	mbuf_node_link(&t->node, &table_kind, t->payer, NULL);
 }
 
 /**
@@ -124,6 +168,7 @@ static void table_empty(struct mbuf_table *t, struct mbuf_table **doomed)
 	mutex_lock(&t->lock);
 	t->dead = true;
 	mutex_unlock(&t->lock);
+	mbuf_node_unlink(&t->node);
 
 	/* Nobody else changes it any more. */
 	xa_for_each(&t->slots, index, right) {

@@ -46,6 +46,7 @@ struct mbuf_place {
 };
 
 struct mbuf_table *mbuf_table_new(struct mbuf_account *payer, bool root);
+void mbuf_table_show(struct mbuf_table *t);
 void mbuf_table_get(struct mbuf_table *t);
 void mbuf_table_put(struct mbuf_table *t);
 void mbuf_table_end(struct mbuf_table *t);

@@ -114,6 +114,7 @@ static long table_create(struct mbuf_table *root, void __user *arg, size_t size)
 		mbuf_table_put(t);
 		return -ENOMEM;
 	}
+	mbuf_table_show(t);
 	c.id = mbuf_table_id(t);
 	return mbuf_handle_new(root, c.target, &c.handle, right, arg, size, &c,
 			       sizeof(c));

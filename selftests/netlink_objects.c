@@ -153,7 +153,7 @@ static void count_type(const struct nlmsghdr *h, const struct nl_attrs *attrs,
 	uint64_t type = nl_num(attrs, MBUF_A_OBJECT_TYPE);
 
 	(void)h;
-	if (type <= MBUF_OBJECT_TYPE_REGION)
+	if (type <= MBUF_OBJECT_TYPE_PAGED)
 		nr[type]++;
 }
 
@@ -162,7 +162,7 @@ TEST_F(objects, regions_of_the_same_memory)
 {
 	struct mbuf_region_info info = {};
 	struct mbuf_grant a = {}, b = {};
-	unsigned int nr[8] = {};
+	unsigned int nr[16] = {};
 	int memfd;
 
 	memfd = memfd_create("test", MFD_ALLOW_SEALING | MFD_CLOEXEC);
@@ -218,7 +218,7 @@ TEST_F(objects, what_a_driver_has)
 
 TEST_F(objects, filters)
 {
-	unsigned int nr[8] = {};
+	unsigned int nr[16] = {};
 	uint64_t id;
 
 	NL_QUEUE(3, 16, 0);

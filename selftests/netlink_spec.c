@@ -4,9 +4,11 @@
  * and against the kernel that this runs on: what it says of itself, and what it
  * answers.
  */
+#include "cap.h"
 #include "listener.h"
 #include "netlink.h"
-#include "region.h"
+#include "paged.h"
+#include "provide.h"
 
 struct spec_constant {
 	const char *name;
@@ -288,8 +290,15 @@ TEST_F(spec, replies_are_as_described)
 {
 	struct fitting f = { .dump = true, .fit = true };
 	struct mbuf_queue_info info;
-	int memfd, end[2], lfd, qfd;
+	struct mbuf_offer o = offer_of(1, RIGHTS_RW, MBUF_OFFER_PROVIDED);
+	struct mbuf_message_create c = {
+		.max_msg = 4, .inbox_msg = 4, .sent.fd = -1, .arrived.fd = -1,
+	};
+	const int s = self->base.session;
+	int memfd, end[2], lfd, qfd, consent, pager, region;
+	uint64_t table = 0, key = 0;
 	struct mbuf_grant g = {};
+	uint32_t num = 0;
 
 	NL_QUEUE(4, 64, 0);
 	ASSERT_EQ(0, ch_create(self->base.session, 0, end));
@@ -304,12 +313,24 @@ TEST_F(spec, replies_are_as_described)
 	g.from.fd = memfd;
 	g.rights = RIGHTS_R;
 	ASSERT_EQ(0, xioctl(self->base.session, MBUF_IOC_GRANT, &g));
+	ASSERT_EQ(0, mbuf_table_create(s, 0, &table));
+	ASSERT_EQ(0, mbuf_key_create(s, table, &key));
+	ASSERT_EQ(0, rg_offer(end[0], &o));
+	consent = pv_consent(end[1], o.id);
+	ASSERT_LE(0, consent);
+	ASSERT_EQ(0, pg_create(s, page_size(), &pager, &region, NULL));
+	/* In line, so that it says all that it can. */
+	ASSERT_EQ(0, mbuf_message_create(s, &c));
+	while (!send_num(self->base.sfd, 1, MBUF_NOW))
+		;
+	ASSERT_EQ(0, mbuf_message_load(s, c.handle, &num, 4, NULL, 0));
+	ASSERT_EQ(1, mbuf_message_enqueue(s, c.handle, self->base.sfd));
 
 	f.op = &spec_ops[0];
 	nl_begin(&self->nl, MBUF_CMD_OBJECT_GET, NLM_F_DUMP);
 	ASSERT_LE(7, nl_ask(&self->nl, see_fitting, &f));
 	EXPECT_TRUE(f.fit);
-	EXPECT_EQ((2u << MBUF_OBJECT_TYPE_REGION) - 2, f.types);
+	EXPECT_EQ((2u << MBUF_OBJECT_TYPE_PAGED) - 2, f.types);
 
 	f.op = &spec_ops[1];
 	nl_begin(&self->nl, MBUF_CMD_USER_GET, NLM_F_DUMP);
@@ -324,6 +345,11 @@ TEST_F(spec, replies_are_as_described)
 	ASSERT_EQ(1, nl_ask(&self->nl, see_fitting, &f));
 	EXPECT_TRUE(f.fit);
 
+	ASSERT_EQ(0, mbuf_handle_delete(s, c.handle));
+	ASSERT_EQ(0, mbuf_handle_delete(s, table));
+	close(pager);
+	close(region);
+	close(consent);
 	close(g.region.fd);
 	close(memfd);
 	close(qfd);

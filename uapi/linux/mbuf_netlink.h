@@ -20,7 +20,8 @@
  * Dumps. What exists while a dump lasts is in it exactly once. What has come or
  * gone meanwhile may be in it or not; then NLM_F_DUMP_INTR is set in what
  * follows, at the latest in the message that ends the dump. Values within one
- * object are of one moment, those of several objects are not.
+ * object are of one moment, but for message objects, which are not stopped to be
+ * looked at; those of several objects are not.
  *
  * Notices are sent to the group "notices" of the network namespace that the
  * object belongs to; joining takes CAP_NET_ADMIN there. Each has a number, which
@@ -42,7 +43,12 @@
  * @MBUF_OBJECT_TYPE_ENDPOINT:	one end of a channel
  * @MBUF_OBJECT_TYPE_LISTENER:	a listener, with its own accept queue
  * @MBUF_OBJECT_TYPE_ACCEPT_QUEUE: another accept queue of a listener
- * @MBUF_OBJECT_TYPE_REGION:	a region that is no memfd
+ * @MBUF_OBJECT_TYPE_REGION:	a region that is no memfd; a right to a paged one
+ * @MBUF_OBJECT_TYPE_TABLE:	a table, other than the root table of a session
+ * @MBUF_OBJECT_TYPE_MESSAGE:	a message object
+ * @MBUF_OBJECT_TYPE_KEY:	a key
+ * @MBUF_OBJECT_TYPE_CONSENT:	a consent
+ * @MBUF_OBJECT_TYPE_PAGED:	a paged region, whoever has rights to it
  *
  * Numbers are never reused; readers skip what they do not know.
  */
@@ -53,6 +59,11 @@ enum mbuf_object_type {
 	MBUF_OBJECT_TYPE_LISTENER,
 	MBUF_OBJECT_TYPE_ACCEPT_QUEUE,
 	MBUF_OBJECT_TYPE_REGION,
+	MBUF_OBJECT_TYPE_TABLE,
+	MBUF_OBJECT_TYPE_MESSAGE,
+	MBUF_OBJECT_TYPE_KEY,
+	MBUF_OBJECT_TYPE_CONSENT,
+	MBUF_OBJECT_TYPE_PAGED,
 };
 
 /**
@@ -112,6 +123,12 @@ enum {
 	MBUF_A_OBJECT_ENDPOINT,
 	MBUF_A_OBJECT_LISTENER,
 	MBUF_A_OBJECT_REGION,
+	MBUF_A_OBJECT_SESSION,
+	MBUF_A_OBJECT_TABLE,
+	MBUF_A_OBJECT_MESSAGE,
+	MBUF_A_OBJECT_KEY,
+	MBUF_A_OBJECT_CONSENT,
+	MBUF_A_OBJECT_PAGED,
 
 	__MBUF_A_OBJECT_MAX,
 	MBUF_A_OBJECT_MAX = (__MBUF_A_OBJECT_MAX - 1)
@@ -136,6 +153,7 @@ enum {
 	MBUF_A_QUEUE_SEND_BLOCKED,
 	MBUF_A_QUEUE_RECV_BLOCKED,
 	MBUF_A_QUEUE_MAX_CAPS,
+	MBUF_A_QUEUE_PARENT_ID,
 
 	__MBUF_A_QUEUE_MAX,
 	MBUF_A_QUEUE_MAX = (__MBUF_A_QUEUE_MAX - 1)
@@ -191,6 +209,89 @@ enum {
 
 	__MBUF_A_REGION_MAX,
 	MBUF_A_REGION_MAX = (__MBUF_A_REGION_MAX - 1)
+};
+
+/* In %MBUF_A_OBJECT_SESSION. */
+enum {
+	MBUF_A_SESSION_PAD = 1,
+	MBUF_A_SESSION_TABLE_ID,
+	MBUF_A_SESSION_HANDLES,
+
+	__MBUF_A_SESSION_MAX,
+	MBUF_A_SESSION_MAX = (__MBUF_A_SESSION_MAX - 1)
+};
+
+/* In %MBUF_A_OBJECT_TABLE. */
+enum {
+	MBUF_A_TABLE_PAD = 1,
+	MBUF_A_TABLE_HANDLES,
+	MBUF_A_TABLE_PARENT_ID,
+
+	__MBUF_A_TABLE_MAX,
+	MBUF_A_TABLE_MAX = (__MBUF_A_TABLE_MAX - 1)
+};
+
+/* In %MBUF_A_OBJECT_MESSAGE: as struct mbuf_message_info. */
+enum {
+	MBUF_A_MESSAGE_PAD = 1,
+	MBUF_A_MESSAGE_STATE,
+	MBUF_A_MESSAGE_ERROR,
+	MBUF_A_MESSAGE_MAX_MSG,
+	MBUF_A_MESSAGE_MAX_CAPS,
+	MBUF_A_MESSAGE_LEN,
+	MBUF_A_MESSAGE_CAPS,
+	MBUF_A_MESSAGE_DELIVERED,
+	MBUF_A_MESSAGE_DEST_ID,
+	MBUF_A_MESSAGE_INBOX_ID,
+	MBUF_A_MESSAGE_PARENT_ID,
+
+	__MBUF_A_MESSAGE_MAX,
+	MBUF_A_MESSAGE_MAX = (__MBUF_A_MESSAGE_MAX - 1)
+};
+
+/* In %MBUF_A_OBJECT_KEY. */
+enum {
+	MBUF_A_KEY_PAD = 1,
+	MBUF_A_KEY_RIGHTS,
+	MBUF_A_KEY_SEALED,
+
+	__MBUF_A_KEY_MAX,
+	MBUF_A_KEY_MAX = (__MBUF_A_KEY_MAX - 1)
+};
+
+/* In %MBUF_A_OBJECT_CONSENT: as struct mbuf_consent_info. */
+enum {
+	MBUF_A_CONSENT_PAD = 1,
+	MBUF_A_CONSENT_END_ID,
+	MBUF_A_CONSENT_PEER_ID,
+	MBUF_A_CONSENT_OFFER_ID,
+	MBUF_A_CONSENT_PARTY,
+	MBUF_A_CONSENT_FLAGS,
+	MBUF_A_CONSENT_RIGHTS,
+	MBUF_A_CONSENT_MIN_SIZE,
+	MBUF_A_CONSENT_MAX_SIZE,
+	MBUF_A_CONSENT_LEFT,
+	MBUF_A_CONSENT_ERROR,
+
+	__MBUF_A_CONSENT_MAX,
+	MBUF_A_CONSENT_MAX = (__MBUF_A_CONSENT_MAX - 1)
+};
+
+/* In %MBUF_A_OBJECT_PAGED: as struct mbuf_paged_info. */
+enum {
+	MBUF_A_PAGED_PAD = 1,
+	MBUF_A_PAGED_SIZE,
+	MBUF_A_PAGED_RESIDENT,
+	MBUF_A_PAGED_WAITING,
+	MBUF_A_PAGED_FAULTS,
+	MBUF_A_PAGED_SUPPLIED,
+	MBUF_A_PAGED_EVICTED,
+	MBUF_A_PAGED_REFUSED,
+	MBUF_A_PAGED_CLIENTS,
+	MBUF_A_PAGED_ORPHAN,
+
+	__MBUF_A_PAGED_MAX,
+	MBUF_A_PAGED_MAX = (__MBUF_A_PAGED_MAX - 1)
 };
 
 /* What a user has and may have. */
