@@ -110,7 +110,7 @@ def check_ls(o, names):
     out, err, rc = run("-p", me, "ls")
     lines = sorted(golden(out, names).splitlines()[1:])
     test("ls", equal(0, rc), equal("", err), equal(sorted([
-        f"session SESSION 0 {me}",
+        f"session SESSION 0 {me} 0 handles",
         f"queue QUEUE 0 {me} 1/4 messages, 1 send, 1 receive, 0+0 wait",
         f"endpoint END0 0 {me} to END1, 0 signals",
         f"endpoint END1 0 {me} to END0, 0 signals",
@@ -237,6 +237,70 @@ def check_graph(names):
          has(rf"^\s*p{pid} -> oQUEUE;$", out),
          has(rf"^\s*oQUEUE -> p{pid};$", out),
          has(r"^\s*oEND\d -> oEND\d \[dir=both\];$", out))
+
+
+class Message(ctypes.Structure):
+    """struct mbuf_message_create; nobody is told."""
+    _fields_ = [("target", ctypes.c_uint64), ("handle", ctypes.c_uint64),
+                ("max_msg", ctypes.c_uint32), ("max_caps", ctypes.c_uint32),
+                ("inbox_msg", ctypes.c_uint32),
+                ("inbox_caps", ctypes.c_uint32), ("flags", ctypes.c_uint64),
+                ("sent_fd", ctypes.c_int64), ("sent_handle", ctypes.c_uint64),
+                ("arrived_fd", ctypes.c_int64),
+                ("arrived_handle", ctypes.c_uint64), ("id", ctypes.c_uint64)]
+
+
+def check_kinds(o, names):
+    """Objects that are no descriptors: in line at the queue, in a table."""
+    me = str(os.getpid())
+    table, key = ctypes.c_uint64(0), ctypes.c_uint64(0)
+    no_fd = 0xffffffff
+    m = Message(max_msg=16, sent_fd=no_fd, arrived_fd=no_fd)
+    assert not lib.mbuf_table_create(o.session, ctypes.c_uint64(0),
+                                     ctypes.byref(table))
+    assert not lib.mbuf_key_create(o.session, table, ctypes.byref(key))
+    assert not lib.mbuf_message_create(o.session, ctypes.byref(m))
+    while not o.put(b"full"):
+        pass
+    assert not lib.mbuf_message_load(o.session, ctypes.c_uint64(m.handle),
+                                     b"hello", 5, None, 0)
+    assert lib.mbuf_message_enqueue(o.session, ctypes.c_uint64(m.handle),
+                                    o.send) == 1
+    out, _, _ = run("-p", me, "--json", "ls")
+    objects = {x["type"]: x for x in map(json.loads, out.splitlines())}
+    message = f"{m.id:016x}"
+    names = dict(names, MESSAGE=message, TABLE=objects["table"]["id"],
+                 KEY=objects["key"]["id"],
+                 ROOT=objects["session"]["table-id"])
+    out, err, rc = run("-p", me, "ls")
+    out = golden(out, names)
+    test("ls of what has no descriptor", equal((0, ""), (rc, err)),
+         has(f"^session SESSION 0 {me} 2 handles$", out),
+         has(f"^table TABLE 0 {me} 1 handles, in ROOT$", out),
+         has(f"^key KEY 0 {me} 1 handles, 0 sealed with it$", out),
+         has(f"^message MESSAGE 0 {me} parked, 0 delivered, at QUEUE, "
+             "5 bytes, 0 capabilities$", out))
+    test("ls --json of them", equal("parked", objects["message"]["state"]),
+         equal(names["QUEUE"], objects["message"]["dest-id"]))
+    out, err, rc = run("show", message)
+    test("show of a message object", equal((0, ""), (rc, err)),
+         has(r"^state +parked$", out),
+         has(f"^dest-id +{names['QUEUE']}$", out))
+    out, err, rc = run("graph")
+    out = golden(out, names)
+    test("graph of who waits for what", equal((0, ""), (rc, err)),
+         has(r'^\s*oMESSAGE -> oQUEUE \[label="parked", color=red\];$', out),
+         has(r"^\s*oSESSION -> oTABLE \[style=dashed, arrowhead=none\];$",
+             out),
+         has(rf"^\s*p{me} -> oSESSION \[dir=none\];$", out))
+    out, _, _ = run("--json", "stat")
+    s = json.loads(out)
+    test("stat of them", equal((1, 1, 1, 3, 1), (
+        s["table"], s["key"], s["message"], s["handles"], s["parked"])))
+    for handle in (m.handle, table.value):
+        assert not lib.mbuf_handle_delete(o.session, ctypes.c_uint64(handle))
+    run("flush", names["QUEUE"])
+    o.put(b"hello")
 
 
 def check_doctor():
@@ -368,6 +432,7 @@ def main():
         check_watch()
         check_quota()
         check_graph(names)
+        check_kinds(o, names)
         check_doctor()
         check_usage()
         check_terminal(names)

@@ -8,7 +8,7 @@ _mbufctl()
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
 	local commands="ls show stat watch top graph quota flush send recv bench doctor"
 	local options="--json --count --timeout --type --id --uid --pid --all --color --help"
-	local types="session queue endpoint listener accept-queue region"
+	local types="session queue endpoint listener accept-queue region table message key consent paged"
 	local ids=""
 
 	case $before in

@@ -50,6 +50,8 @@ extern struct options opt;
 #define NUMBERS	32
 #define MISSING	(~0ull)
 
+#define OBJECT_TYPES	(MBUF_OBJECT_TYPE_PAGED + 1)
+
 struct object {
 	uint32_t type;
 	uint32_t netns;
@@ -102,6 +104,8 @@ uint32_t type_of_name(const char *name);
 const char *notice_name(uint32_t what);
 const char *resource_name(uint64_t resource);
 const char *field_name(uint32_t type, int field);
+bool field_is_id(const char *name);
+const char *field_word(uint32_t type, int field, uint64_t n);
 uint64_t object_load(const struct object *o, uint64_t *max);
 struct json_object *object_json(const struct object *o);
 

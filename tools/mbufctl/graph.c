@@ -32,6 +32,75 @@ static int edge(const struct holder *h, void *arg)
 	return 0;
 }
 
+static void arrow(uint64_t from, uint64_t to, const char *how)
+{
+	printf("\to%016llx -> o%016llx [%s];\n", (unsigned long long)from,
+	       (unsigned long long)to, how);
+}
+
+/* The object that stands for what has this identity: a root table is a session's. */
+static uint64_t shown_as(const struct objects *list, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < list->nr; i++)
+		if (list->o[i].type == MBUF_OBJECT_TYPE_SESSION &&
+		    list->o[i].n[MBUF_A_SESSION_TABLE_ID] == id)
+			return list->o[i].id;
+	return id;
+}
+
+/* What it is in, where it stands in line, and whatever else is not a process. */
+static void edges(const struct objects *list, const struct object *o)
+{
+	uint64_t parent = MISSING;
+
+	switch (o->type) {
+	case MBUF_OBJECT_TYPE_ENDPOINT:
+		/* Once for both, and for one whose other end is not seen. */
+		if (o->id < o->n[MBUF_A_ENDPOINT_PEER_ID])
+			arrow(o->id, o->n[MBUF_A_ENDPOINT_PEER_ID],
+			      "dir=both");
+		break;
+	case MBUF_OBJECT_TYPE_QUEUE:
+		parent = o->n[MBUF_A_QUEUE_PARENT_ID];
+		break;
+	case MBUF_OBJECT_TYPE_TABLE:
+		parent = o->n[MBUF_A_TABLE_PARENT_ID];
+		break;
+	case MBUF_OBJECT_TYPE_MESSAGE:
+		parent = o->n[MBUF_A_MESSAGE_PARENT_ID];
+		if (o->n[MBUF_A_MESSAGE_DEST_ID] != MISSING)
+			arrow(o->id, o->n[MBUF_A_MESSAGE_DEST_ID],
+			      "label=\"parked\", color=red");
+		break;
+	case MBUF_OBJECT_TYPE_CONSENT:
+		arrow(o->n[MBUF_A_CONSENT_END_ID], o->id, "style=dotted");
+		break;
+	}
+	if (parent != MISSING)
+		arrow(shown_as(list, parent), o->id,
+		      "style=dashed, arrowhead=none");
+}
+
+/* Has a session anything in it, so that it is worth showing? */
+static bool session_shown(const struct object *o)
+{
+	return o->n[MBUF_A_SESSION_HANDLES] &&
+	       o->n[MBUF_A_SESSION_HANDLES] != MISSING;
+}
+
+/* Rights to the same memory have one identity. */
+static bool shown_before(const struct objects *list, size_t at)
+{
+	size_t i;
+
+	for (i = 0; i < at; i++)
+		if (list->o[i].id == list->o[at].id)
+			return true;
+	return false;
+}
+
 int cmd_graph(int argc, char **argv)
 {
 	struct objects list = {};
@@ -50,18 +119,15 @@ int cmd_graph(int argc, char **argv)
 	puts("\trankdir=LR;");
 	for (i = 0; i < list.nr; i++) {
 		struct object *o = &list.o[i];
-		unsigned long long id = o->id, peer;
+		unsigned long long id = o->id;
 
-		if (o->type == MBUF_OBJECT_TYPE_SESSION)
+		if ((o->type == MBUF_OBJECT_TYPE_SESSION && !session_shown(o)) ||
+		    shown_before(&list, i))
 			continue;
 		printf("\to%016llx [label=\"", id);
 		quoted(o->name[0] ? o->name : type_name(o->type));
 		printf("\\n%016llx\"];\n", id);
-		peer = o->n[MBUF_A_ENDPOINT_PEER_ID];
-		/* Once for both, and for one whose other end is not seen. */
-		if (o->type == MBUF_OBJECT_TYPE_ENDPOINT && id < peer)
-			printf("\to%016llx -> o%016llx [dir=both];\n", id,
-			       peer);
+		edges(&list, o);
 		holders(o->id, edge, o);
 	}
 	puts("}");

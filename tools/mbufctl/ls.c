@@ -7,7 +7,10 @@
 /* A line about what is peculiar to it. */
 static void about(const struct object *o, char *text, size_t size)
 {
+	static const char *const states[] = { "empty", "loaded", "parked" };
 	const uint64_t *n = o->n;
+
+	int at;
 
 	text[0] = '\0';
 	switch (o->type) {
@@ -36,10 +39,59 @@ static void about(const struct object *o, char *text, size_t size)
 			 (unsigned long long)n[MBUF_A_LISTENER_BACKLOG]);
 		break;
 	case MBUF_OBJECT_TYPE_REGION:
-		snprintf(text, size, "%llu bytes, %s",
+		snprintf(text, size, "%llu bytes, %s%s",
 			 (unsigned long long)n[MBUF_A_REGION_SIZE],
 			 n[MBUF_A_REGION_RIGHTS] & MBUF_REGION_WRITE ?
-			 "read and write" : "read only");
+			 "read and write" : "read only",
+			 n[MBUF_A_REGION_OPTIONS] & MBUF_REGION_PAGED ?
+			 ", paged" : "");
+		break;
+	case MBUF_OBJECT_TYPE_SESSION:
+		snprintf(text, size, "%llu handles",
+			 (unsigned long long)n[MBUF_A_SESSION_HANDLES]);
+		break;
+	case MBUF_OBJECT_TYPE_TABLE:
+		at = snprintf(text, size, "%llu handles",
+			      (unsigned long long)n[MBUF_A_TABLE_HANDLES]);
+		if (n[MBUF_A_TABLE_PARENT_ID] != MISSING)
+			snprintf(text + at, size - (size_t)at, ", in %016llx",
+				 (unsigned long long)n[MBUF_A_TABLE_PARENT_ID]);
+		break;
+	case MBUF_OBJECT_TYPE_MESSAGE:
+		at = snprintf(text, size, "%s, %llu delivered",
+			      states[n[MBUF_A_MESSAGE_STATE] % 3],
+			      (unsigned long long)n[MBUF_A_MESSAGE_DELIVERED]);
+		if (n[MBUF_A_MESSAGE_DEST_ID] != MISSING)
+			at += snprintf(text + at, size - (size_t)at,
+				       ", at %016llx", (unsigned long long)
+				       n[MBUF_A_MESSAGE_DEST_ID]);
+		if (n[MBUF_A_MESSAGE_LEN] != MISSING)
+			snprintf(text + at, size - (size_t)at,
+				 ", %llu bytes, %llu capabilities",
+				 (unsigned long long)n[MBUF_A_MESSAGE_LEN],
+				 (unsigned long long)n[MBUF_A_MESSAGE_CAPS]);
+		break;
+	case MBUF_OBJECT_TYPE_KEY:
+		snprintf(text, size, "%llu handles, %llu sealed with it",
+			 (unsigned long long)n[MBUF_A_KEY_RIGHTS],
+			 (unsigned long long)n[MBUF_A_KEY_SEALED]);
+		break;
+	case MBUF_OBJECT_TYPE_CONSENT:
+		snprintf(text, size, "by %016llx, to %llu-%llu bytes%s",
+			 (unsigned long long)n[MBUF_A_CONSENT_END_ID],
+			 (unsigned long long)n[MBUF_A_CONSENT_MIN_SIZE],
+			 (unsigned long long)n[MBUF_A_CONSENT_MAX_SIZE],
+			 n[MBUF_A_CONSENT_ERROR] ? ", void" : "");
+		break;
+	case MBUF_OBJECT_TYPE_PAGED:
+		snprintf(text, size,
+			 "%llu bytes, %llu pages there, %llu wait, %llu clients%s",
+			 (unsigned long long)n[MBUF_A_PAGED_SIZE],
+			 (unsigned long long)n[MBUF_A_PAGED_RESIDENT],
+			 (unsigned long long)n[MBUF_A_PAGED_WAITING],
+			 (unsigned long long)n[MBUF_A_PAGED_CLIENTS],
+			 n[MBUF_A_PAGED_ORPHAN] != MISSING ?
+			 ", no pager" : "");
 		break;
 	}
 }

@@ -2,6 +2,7 @@
 /* Objects, users and notices, out of messages; what things are called. */
 #include <ctype.h>
 #include <string.h>
+#include <unistd.h>
 #include <json-c/json.h>
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
@@ -16,6 +17,11 @@ static const char *const types[] = {
 	[MBUF_OBJECT_TYPE_LISTENER] = "listener",
 	[MBUF_OBJECT_TYPE_ACCEPT_QUEUE] = "accept-queue",
 	[MBUF_OBJECT_TYPE_REGION] = "region",
+	[MBUF_OBJECT_TYPE_TABLE] = "table",
+	[MBUF_OBJECT_TYPE_MESSAGE] = "message",
+	[MBUF_OBJECT_TYPE_KEY] = "key",
+	[MBUF_OBJECT_TYPE_CONSENT] = "consent",
+	[MBUF_OBJECT_TYPE_PAGED] = "paged",
 };
 
 static const char *const notices[] = {
@@ -47,6 +53,7 @@ static const char *const queue_fields[NUMBERS] = {
 	[MBUF_A_QUEUE_SEND_BLOCKED] = "send-blocked",
 	[MBUF_A_QUEUE_RECV_BLOCKED] = "recv-blocked",
 	[MBUF_A_QUEUE_MAX_CAPS] = "max-caps",
+	[MBUF_A_QUEUE_PARENT_ID] = "parent-id",
 };
 
 static const char *const endpoint_fields[NUMBERS] = {
@@ -85,6 +92,80 @@ static const char *const region_fields[NUMBERS] = {
 	[MBUF_A_REGION_OPTIONS] = "options",
 };
 
+static const char *const session_fields[NUMBERS] = {
+	[MBUF_A_SESSION_TABLE_ID] = "table-id",
+	[MBUF_A_SESSION_HANDLES] = "handles",
+};
+
+static const char *const table_fields[NUMBERS] = {
+	[MBUF_A_TABLE_HANDLES] = "handles",
+	[MBUF_A_TABLE_PARENT_ID] = "parent-id",
+};
+
+static const char *const message_fields[NUMBERS] = {
+	[MBUF_A_MESSAGE_STATE] = "state",
+	[MBUF_A_MESSAGE_ERROR] = "error",
+	[MBUF_A_MESSAGE_MAX_MSG] = "max-msg",
+	[MBUF_A_MESSAGE_MAX_CAPS] = "max-caps",
+	[MBUF_A_MESSAGE_LEN] = "len",
+	[MBUF_A_MESSAGE_CAPS] = "caps",
+	[MBUF_A_MESSAGE_DELIVERED] = "delivered",
+	[MBUF_A_MESSAGE_DEST_ID] = "dest-id",
+	[MBUF_A_MESSAGE_INBOX_ID] = "inbox-id",
+	[MBUF_A_MESSAGE_PARENT_ID] = "parent-id",
+};
+
+static const char *const key_fields[NUMBERS] = {
+	[MBUF_A_KEY_RIGHTS] = "rights",
+	[MBUF_A_KEY_SEALED] = "sealed",
+};
+
+static const char *const consent_fields[NUMBERS] = {
+	[MBUF_A_CONSENT_END_ID] = "end-id",
+	[MBUF_A_CONSENT_PEER_ID] = "peer-id",
+	[MBUF_A_CONSENT_OFFER_ID] = "offer-id",
+	[MBUF_A_CONSENT_PARTY] = "party",
+	[MBUF_A_CONSENT_FLAGS] = "flags",
+	[MBUF_A_CONSENT_RIGHTS] = "rights",
+	[MBUF_A_CONSENT_MIN_SIZE] = "min-size",
+	[MBUF_A_CONSENT_MAX_SIZE] = "max-size",
+	[MBUF_A_CONSENT_LEFT] = "left-ns",
+	[MBUF_A_CONSENT_ERROR] = "error",
+};
+
+static const char *const paged_fields[NUMBERS] = {
+	[MBUF_A_PAGED_SIZE] = "size",
+	[MBUF_A_PAGED_RESIDENT] = "resident",
+	[MBUF_A_PAGED_WAITING] = "waiting",
+	[MBUF_A_PAGED_FAULTS] = "faults",
+	[MBUF_A_PAGED_SUPPLIED] = "supplied",
+	[MBUF_A_PAGED_EVICTED] = "evicted",
+	[MBUF_A_PAGED_REFUSED] = "refused",
+	[MBUF_A_PAGED_CLIENTS] = "clients",
+	[MBUF_A_PAGED_ORPHAN] = "orphan",
+};
+
+/* What an object has of its own: the nest, and the names in it. */
+static const struct kind {
+	int nest;
+	const char *const *fields;
+} kinds[] = {
+	[MBUF_OBJECT_TYPE_SESSION] = { MBUF_A_OBJECT_SESSION, session_fields },
+	[MBUF_OBJECT_TYPE_QUEUE] = { MBUF_A_OBJECT_QUEUE, queue_fields },
+	[MBUF_OBJECT_TYPE_ENDPOINT] = { MBUF_A_OBJECT_ENDPOINT,
+					endpoint_fields },
+	[MBUF_OBJECT_TYPE_LISTENER] = { MBUF_A_OBJECT_LISTENER,
+					listener_fields },
+	[MBUF_OBJECT_TYPE_ACCEPT_QUEUE] = { MBUF_A_OBJECT_LISTENER,
+					    listener_fields },
+	[MBUF_OBJECT_TYPE_REGION] = { MBUF_A_OBJECT_REGION, region_fields },
+	[MBUF_OBJECT_TYPE_TABLE] = { MBUF_A_OBJECT_TABLE, table_fields },
+	[MBUF_OBJECT_TYPE_MESSAGE] = { MBUF_A_OBJECT_MESSAGE, message_fields },
+	[MBUF_OBJECT_TYPE_KEY] = { MBUF_A_OBJECT_KEY, key_fields },
+	[MBUF_OBJECT_TYPE_CONSENT] = { MBUF_A_OBJECT_CONSENT, consent_fields },
+	[MBUF_OBJECT_TYPE_PAGED] = { MBUF_A_OBJECT_PAGED, paged_fields },
+};
+
 const char *type_name(uint32_t type)
 {
 	return type < NR(types) && types[type] ? types[type] : "unknown";
@@ -113,19 +194,38 @@ const char *resource_name(uint64_t resource)
 
 const char *field_name(uint32_t type, int field)
 {
-	switch (type) {
-	case MBUF_OBJECT_TYPE_QUEUE:
-		return queue_fields[field];
-	case MBUF_OBJECT_TYPE_ENDPOINT:
-		return endpoint_fields[field];
-	case MBUF_OBJECT_TYPE_LISTENER:
-	case MBUF_OBJECT_TYPE_ACCEPT_QUEUE:
-		return listener_fields[field];
-	case MBUF_OBJECT_TYPE_REGION:
-		return region_fields[field];
-	default:
-		return NULL;
-	}
+	return type < NR(kinds) && kinds[type].fields ?
+	       kinds[type].fields[field] : NULL;
+}
+
+bool field_is_id(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 3 && !strcmp(name + len - 3, "-id");
+}
+
+/* What a number means, where it is not just a number; NULL: it is. */
+const char *field_word(uint32_t type, int field, uint64_t n)
+{
+	static const char *const states[] = {
+		[MBUF_MESSAGE_EMPTY] = "empty",
+		[MBUF_MESSAGE_LOADED] = "loaded",
+		[MBUF_MESSAGE_PARKED] = "parked",
+	};
+
+	if (type == MBUF_OBJECT_TYPE_MESSAGE &&
+	    field == MBUF_A_MESSAGE_STATE && n < NR(states))
+		return states[n];
+	if (type == MBUF_OBJECT_TYPE_CONSENT &&
+	    field == MBUF_A_CONSENT_PARTY)
+		return n == MBUF_PARTY_MAKER ? "maker" : "taker";
+	if (((type == MBUF_OBJECT_TYPE_MESSAGE &&
+	      field == MBUF_A_MESSAGE_ERROR) ||
+	     (type == MBUF_OBJECT_TYPE_CONSENT &&
+	      field == MBUF_A_CONSENT_ERROR)) && n)
+		return strerror((int)n);
+	return NULL;
 }
 
 /* How full it is, of what. */
@@ -139,6 +239,9 @@ uint64_t object_load(const struct object *o, uint64_t *max)
 	case MBUF_OBJECT_TYPE_ACCEPT_QUEUE:
 		*max = o->n[MBUF_A_LISTENER_BACKLOG];
 		return o->n[MBUF_A_LISTENER_PENDING];
+	case MBUF_OBJECT_TYPE_PAGED:
+		*max = o->n[MBUF_A_PAGED_SIZE] / (uint64_t)getpagesize();
+		return o->n[MBUF_A_PAGED_RESIDENT];
 	default:
 		*max = 0;
 		return 0;
@@ -212,13 +315,11 @@ void object_parse(const struct nlmsghdr *h, struct object *o)
 		case MBUF_A_OBJECT_NETNS:
 			o->netns = mnl_attr_get_u32(a);
 			break;
-		case MBUF_A_OBJECT_LISTENER:
-			nest_parse(a, o, true);
-			break;
-		case MBUF_A_OBJECT_QUEUE:
-		case MBUF_A_OBJECT_ENDPOINT:
-		case MBUF_A_OBJECT_REGION:
-			nest_parse(a, o, false);
+		default:
+			if (o->type < NR(kinds) && kinds[o->type].nest &&
+			    kinds[o->type].nest == mnl_attr_get_type(a))
+				nest_parse(a, o, mnl_attr_get_type(a) ==
+						 MBUF_A_OBJECT_LISTENER);
 			break;
 		}
 	}
@@ -281,7 +382,7 @@ void notice_parse(const struct nlmsghdr *h, struct notice *n)
 struct json_object *object_json(const struct object *o)
 {
 	struct json_object *json = json_object_new_object();
-	const char *name;
+	const char *name, *word;
 	int i;
 
 	json_object_object_add(json, "type",
@@ -299,8 +400,12 @@ struct json_object *object_json(const struct object *o)
 		name = field_name(o->type, i);
 		if (!name || o->n[i] == MISSING)
 			continue;
-		if (!strcmp(name, "peer-id") || !strcmp(name, "listener-id"))
+		word = field_word(o->type, i, o->n[i]);
+		if (field_is_id(name))
 			json_id(json, name, o->n[i]);
+		else if (word)
+			json_object_object_add(json, name,
+					       json_object_new_string(word));
 		else
 			json_number(json, name, o->n[i]);
 	}

@@ -28,7 +28,7 @@ static int holder_print(const struct holder *h, void *arg)
 
 static void show_text(const struct object *o)
 {
-	const char *name;
+	const char *name, *word;
 	int i, hidden;
 
 	printf("%-16s %s\n", "type", type_name(o->type));
@@ -45,7 +45,10 @@ static void show_text(const struct object *o)
 		name = field_name(o->type, i);
 		if (!name || o->n[i] == MISSING)
 			continue;
-		if (!strcmp(name, "peer-id") || !strcmp(name, "listener-id"))
+		word = field_word(o->type, i, o->n[i]);
+		if (word)
+			printf("%-16s %s\n", name, word);
+		else if (field_is_id(name))
 			printf("%-16s %016llx\n", name,
 			       (unsigned long long)o->n[i]);
 		else if (!strcmp(name, "mode"))

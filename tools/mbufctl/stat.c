@@ -5,9 +5,10 @@
 #include "ctl.h"
 
 struct sums {
-	uint64_t objects[8];
+	uint64_t objects[OBJECT_TYPES];
 	uint64_t messages, sent, received, dropped, refused, send_waiters,
-		 recv_waiters, signals, pending, shared;
+		 recv_waiters, signals, pending, shared, parked, handles,
+		 resident, faulting;
 };
 
 static void sum(const struct objects *list, struct sums *s)
@@ -17,7 +18,7 @@ static void sum(const struct objects *list, struct sums *s)
 	for (i = 0; i < list->nr; i++) {
 		const struct object *o = &list->o[i];
 
-		if (o->type < 8)
+		if (o->type < OBJECT_TYPES)
 			s->objects[o->type]++;
 		switch (o->type) {
 		case MBUF_OBJECT_TYPE_QUEUE:
@@ -38,6 +39,20 @@ static void sum(const struct objects *list, struct sums *s)
 			break;
 		case MBUF_OBJECT_TYPE_REGION:
 			s->shared += o->n[MBUF_A_REGION_SIZE];
+			break;
+		case MBUF_OBJECT_TYPE_SESSION:
+			s->handles += o->n[MBUF_A_SESSION_HANDLES];
+			break;
+		case MBUF_OBJECT_TYPE_TABLE:
+			s->handles += o->n[MBUF_A_TABLE_HANDLES];
+			break;
+		case MBUF_OBJECT_TYPE_MESSAGE:
+			s->parked += o->n[MBUF_A_MESSAGE_STATE] ==
+				     MBUF_MESSAGE_PARKED;
+			break;
+		case MBUF_OBJECT_TYPE_PAGED:
+			s->resident += o->n[MBUF_A_PAGED_RESIDENT];
+			s->faulting += o->n[MBUF_A_PAGED_WAITING];
 			break;
 		}
 	}
@@ -68,7 +83,7 @@ int cmd_stat(int argc, char **argv)
 	if (ret)
 		return ret;
 	sum(&list, &s);
-	for (type = 1; type <= MBUF_OBJECT_TYPE_REGION; type++)
+	for (type = 1; type < OBJECT_TYPES; type++)
 		put(json, type_name(type), s.objects[type]);
 	put(json, "messages", s.messages);
 	put(json, "sent", s.sent);
@@ -80,6 +95,10 @@ int cmd_stat(int argc, char **argv)
 	put(json, "signals", s.signals);
 	put(json, "pending", s.pending);
 	put(json, "region-bytes", s.shared);
+	put(json, "handles", s.handles);
+	put(json, "parked", s.parked);
+	put(json, "paged-pages", s.resident);
+	put(json, "fault-waiters", s.faulting);
 	if (json)
 		json_line(json);
 	free(list.o);
