@@ -289,6 +289,7 @@ static int sealed_load_caps(struct mbuf_sealed *sealed,
 	if (!err && sealed->seals > SEALS_MAX)
 		err = -ELOOP;
 	if (err) {
+		mbuf_node_cap_refused(pass->node, 0, err);
 		mbuf_pass_abort(caps, &moves);
 		return err;
 	}
@@ -371,6 +372,7 @@ static long key_seal(struct mbuf_table *root, void __user *arg, size_t size)
 		return PTR_ERR(sealed);
 	}
 	sealed->key = key;
+	pass.node = &key->node;
 	atomic_inc(&key->sealed);
 	err = sealed_load(sealed, &s, &pass);
 	if (err)
@@ -454,6 +456,7 @@ static long key_unseal(struct mbuf_table *root, void __user *arg, size_t size)
 	err = PTR_ERR_OR_ZERO(sealed);
 	if (err)
 		goto put_key;
+	pass.node = &key->node;
 	err = sealed->key == key ? sealed_give(sealed, &u, uarg, &pass) :
 				   -EKEYREJECTED;
 	sealed_obj_put(sealed);

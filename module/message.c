@@ -518,8 +518,10 @@ static int message_fill(struct mbuf_message *m, const struct mbuf_message_load *
 		if (IS_ERR(caps))
 			return PTR_ERR(caps);
 		err = mbuf_caps_nest(caps, &m->nest);
-		if (err)
+		if (err) {
+			mbuf_node_cap_refused(&m->node, 0, err);
 			goto abort;
+		}
 	}
 	err = message_room(m);
 	if (err)
@@ -565,6 +567,7 @@ static long message_load(struct mbuf_table *root, void __user *arg, size_t size)
 	m = message_find(root, l.target);
 	if (IS_ERR(m))
 		return PTR_ERR(m);
+	pass.node = &m->node;
 	err = -EMSGSIZE;
 	if (l.msg.len > m->max_msg || l.nr_caps > m->max_caps)
 		goto put;

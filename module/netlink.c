@@ -586,6 +586,9 @@ static int notice_attrs(struct sk_buff *skb, const struct mbuf_news *news,
 	if (news->resource &&
 	    nla_put_u32(skb, MBUF_A_NOTICE_RESOURCE, news->resource))
 		return -EMSGSIZE;
+	if (news->error &&
+	    nla_put_u32(skb, MBUF_A_NOTICE_ERROR, news->error))
+		return -EMSGSIZE;
 	if (news->owner) {
 		struct mbuf_account_info info;
 

@@ -133,8 +133,14 @@ static int paged_describe(void *object, struct sk_buff *skb,
 {
 	struct mbuf_paged *p = paged_of_node(object);
 	struct mbuf_paged_info info;
+	bool orphan;
+	u64 slow;
 
 	mbuf_paged_tell(p, &info);
+	xa_lock(&p->pages);
+	orphan = p->dead;
+	slow = p->nr_slow;
+	xa_unlock(&p->pages);
 	if (nla_put_u64_64bit(skb, MBUF_A_PAGED_SIZE, info.size,
 			      MBUF_A_PAGED_PAD) ||
 	    nla_put_u64_64bit(skb, MBUF_A_PAGED_RESIDENT, info.resident,
@@ -150,7 +156,8 @@ static int paged_describe(void *object, struct sk_buff *skb,
 	    nla_put_u64_64bit(skb, MBUF_A_PAGED_REFUSED, info.refused,
 			      MBUF_A_PAGED_PAD) ||
 	    nla_put_u32(skb, MBUF_A_PAGED_CLIENTS, info.clients) ||
-	    (READ_ONCE(p->dead) && nla_put_flag(skb, MBUF_A_PAGED_ORPHAN)))
+	    (orphan && nla_put_flag(skb, MBUF_A_PAGED_ORPHAN)) ||
+	    nla_put_u64_64bit(skb, MBUF_A_PAGED_SLOW, slow, MBUF_A_PAGED_PAD))
 		return -EMSGSIZE;
 	return 0;
 }

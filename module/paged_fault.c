@@ -166,6 +166,7 @@ static void fault_withdraw(struct mbuf_paged *p, struct paged_fault *f)
 	/* What the pager knows, or will be told, is about that one now. */
 	heir->id = f->id;
 	heir->access = f->access;
+	heir->slow = f->slow;
 	heir->leads = true;
 	list_del_init(&heir->link);
 	list_splice_init(&f->others, &heir->others);
@@ -174,10 +175,31 @@ static void fault_withdraw(struct mbuf_paged *p, struct paged_fault *f)
 		list_replace_init(&f->fresh, &heir->fresh);
 }
 
+/* It has waited for MBUF_PAGER_SLOW_MS. No locks held. */
+static void fault_slow(struct mbuf_paged *p, struct paged_fault *f)
+{
+	unsigned long now = jiffies ?: 1;
+	bool tell = false;
+
+	xa_lock(&p->pages);
+	/* Once for a page; and who waits for an EVICT waits for no answer. */
+	if (f->state == PAGED_WAITING && f->leads && f->id && !f->slow) {
+		f->slow = true;
+		p->nr_slow++;
+		tell = !p->slow_told || time_after_eq(now, p->slow_told + HZ);
+		if (tell)
+			p->slow_told = now;
+	}
+	xa_unlock(&p->pages);
+	if (tell)
+		mbuf_node_notice(&p->node, MBUF_NOTICE_PAGER_SLOW, 0);
+}
+
 /* Returns the state; PAGED_WAITING if a signal has ended the wait. */
 static int fault_sleep(struct mbuf_paged *p, struct paged_fault *f,
 		       unsigned int mode)
 {
+	long left = msecs_to_jiffies(MBUF_PAGER_SLOW_MS);
 	int state;
 
 	for (;;) {
@@ -186,7 +208,11 @@ static int fault_sleep(struct mbuf_paged *p, struct paged_fault *f,
 		if (smp_load_acquire(&f->state) != PAGED_WAITING ||
 		    signal_pending_state(mode, current))
 			break;
-		schedule();
+		left = schedule_timeout(left);
+		if (left)
+			continue;
+		fault_slow(p, f);
+		left = MAX_SCHEDULE_TIMEOUT;
 	}
 	__set_current_state(TASK_RUNNING);
 	/* Pairs with the release in fault_finish(). */

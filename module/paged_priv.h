@@ -39,6 +39,8 @@
  * @nr_supplied: pages
  * @nr_evicted: pages
  * @nr_refused: faults
+ * @nr_slow: faults that the pager has not answered for MBUF_PAGER_SLOW_MS
+ * @slow_told: when that was told last, in jiffies; 0: never
  * @node: its place in the registry
  */
 struct mbuf_paged {
@@ -62,6 +64,8 @@ struct mbuf_paged {
 	u64 nr_supplied;
 	u64 nr_evicted;
 	u64 nr_refused;
+	u64 nr_slow;
+	unsigned long slow_told;
 
 	struct mbuf_node node;
 };
@@ -84,6 +88,7 @@ enum paged_state {
  * @access: MBUF_FAULT_*; likewise
  * @state: enum paged_state
  * @leads: the first for this page, whom the message is about
+ * @slow: that the pager is slow has been noticed
  * @task: who waits
  */
 struct paged_fault {
@@ -96,6 +101,7 @@ struct paged_fault {
 	u32 access;
 	int state;
 	bool leads;
+	bool slow;
 	struct task_struct *task;
 };
 

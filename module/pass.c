@@ -118,7 +118,7 @@ const struct mbuf_right_type mbuf_file_type = {
 
 /**
  * mbuf_pass_init() - take over what the caller says of its array
- * @pass: result; but for @flags and @root, which are cleared
+ * @pass: result; but for @flags, @root and @node, which are cleared
  * @caps: its address
  * @nr: its length
  * @stride: bytes from one element to the next
@@ -151,7 +151,8 @@ static struct mbuf_cap __user *pass_elem(const struct mbuf_pass *pass, u32 i)
 	return (void __user *)pass->caps + (size_t)i * pass->stride;
 }
 
-static int load_fd(struct mbuf_cap_slot *slot, const struct mbuf_cap *cap)
+static int load_fd(struct mbuf_cap_slot *slot, const struct mbuf_cap *cap,
+		   u64 *id)
 {
 	int err;
 
@@ -162,6 +163,7 @@ static int load_fd(struct mbuf_cap_slot *slot, const struct mbuf_cap *cap)
 		return -EBADF;
 	err = mbuf_pass_check(slot->file);
 	if (err) {
+		*id = file_id(slot->file);
 		fput(slot->file);
 		slot->file = NULL;
 	}
@@ -245,6 +247,7 @@ struct mbuf_caps *mbuf_pass_load(const struct mbuf_pass *pass,
 {
 	struct mbuf_caps *caps;
 	int err = 0;
+	u64 id = 0;
 	u32 i;
 
 	if (pass->nr > MBUF_CAPS_MAX)
@@ -266,9 +269,10 @@ struct mbuf_caps *mbuf_pass_load(const struct mbuf_pass *pass,
 			err = load_handle(&caps->slot[i], &cap, pass->root,
 					  moves);
 		else
-			err = load_fd(&caps->slot[i], &cap);
+			err = load_fd(&caps->slot[i], &cap, &id);
 	}
 	if (err) {
+		mbuf_node_cap_refused(pass->node, id, err);
 		mbuf_pass_abort(caps, moves);
 		return ERR_PTR(err);
 	}
@@ -603,6 +607,8 @@ int mbuf_pass_install(struct mbuf_pass *pass, struct mbuf_caps *caps)
 			install_fd(&caps->slot[i], &plan[i], &cap);
 		else if (plan[i].kind == PLAN_HANDLE && !cap.error)
 			install_handle(&caps->slot[i], &plan[i], &cap);
+		if (unlikely(cap.error))
+			mbuf_node_cap_refused(pass->node, cap.id, cap.error);
 		left |= cap.error;
 		elem_put(pass, i, &cap);
 	}

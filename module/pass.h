@@ -25,6 +25,7 @@
 #include <linux/fs.h>
 #include <linux/types.h>
 #include "caps.h"
+#include "registry.h"
 #include "table.h"
 
 /**
@@ -34,6 +35,7 @@
  * @stride: bytes from one element to the next
  * @flags: receiving: MBUF_RECV_*
  * @root: table of handles; may be NULL
+ * @node: of the object to which they go, or from which they come; may be NULL
  * @say_nr: receiving: where to write how many there are, or NULL
  * @said_nr: it has been written
  */
@@ -43,6 +45,7 @@ struct mbuf_pass {
 	u32 stride;
 	u32 flags;
 	struct mbuf_table *root;
+	struct mbuf_node *node;
 	u32 __user *say_nr;
 	bool said_nr;
 };

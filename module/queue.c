@@ -839,16 +839,20 @@ static long queue_ioctl_send_caps(struct file *file, void __user *arg,
 	}
 	err = -EPERM;
 	if (!q->max_caps)
-		goto put;
+		goto refused;
+	pass.node = &q->node;
 	caps = mbuf_pass_load(&pass, &moves);
 	err = PTR_ERR_OR_ZERO(caps);
 	if (err)
 		goto put;
 	err = queue_send_caps(q, &x.msg, &deadline, caps, &seq);
-	if (err)
-		mbuf_pass_abort(caps, &moves);
-	else
+	if (!err) {
 		mbuf_pass_commit(&moves);
+		goto put;
+	}
+	mbuf_pass_abort(caps, &moves);
+refused:
+	mbuf_node_cap_refused(&q->node, 0, err);
 put:
 	mbuf_table_put(pass.root);
 	if (err)
@@ -862,6 +866,7 @@ static long queue_ioctl_recv_caps(struct file *file, void __user *arg,
 				  struct mbuf_table *root)
 {
 	struct mbuf_xfer_caps __user *uarg = arg;
+	struct mbuf_queue *q = file->private_data;
 	struct mbuf_deadline deadline;
 	struct mbuf_xfer_caps x;
 	struct mbuf_pass pass;
@@ -877,7 +882,8 @@ static long queue_ioctl_recv_caps(struct file *file, void __user *arg,
 	if (err)
 		return err;
 	pass.say_nr = &uarg->nr_caps;
-	err = queue_recv_msg(file->private_data, &x.msg, &uarg->msg, &deadline,
+	pass.node = &q->node;
+	err = queue_recv_msg(q, &x.msg, &uarg->msg, &deadline,
 			     true, &pass);
 	mbuf_table_put(pass.root);
 	/* It had none. That it cannot be said is the same as above. */

@@ -421,12 +421,11 @@ int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
 	int err;
 
 	err = queue_item_check(q, *item);
-	if (err)
-		return err;
-	if ((*item)->caps) {
+	if (!err && (*item)->caps)
 		err = mbuf_caps_nest((*item)->caps, &q->nest);
-		if (err)
-			return err;
+	if (err) {
+		mbuf_node_cap_refused(&q->node, 0, err);
+		return err;
 	}
 
 	copy = !(*item)->caps && (*item)->len <= q->mem.size;

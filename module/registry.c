@@ -169,6 +169,23 @@ static void news_tell(const struct mbuf_watcher *w, struct mbuf_news *news)
 	mbuf_netns_put(news->netns);
 }
 
+/* @news says all but what @node is. */
+static void node_news(const struct mbuf_watcher *w, struct mbuf_node *node,
+		      struct mbuf_news *news)
+{
+	struct mbuf_view v;
+	bool seen;
+
+	/* Once it is not linked any more nothing is known of it. */
+	spin_lock(&registry_lock);
+	seen = node_view(node, &v);
+	if (seen)
+		news_take(news, &v);
+	spin_unlock(&registry_lock);
+	if (seen)
+		news_tell(w, news);
+}
+
 /**
  * mbuf_node_notice() - something has happened to an object
  * @node: its node; the caller keeps the object, which may have ended
@@ -184,19 +201,33 @@ void mbuf_node_notice(struct mbuf_node *node, u32 what, u64 peer_id)
 		.what = what,
 		.peer_id = peer_id,
 	};
-	struct mbuf_view v;
-	bool seen;
 
-	if (likely(!w))
-		return;
-	/* Once it is not linked any more nothing is known of it. */
-	spin_lock(&registry_lock);
-	seen = node_view(node, &v);
-	if (seen)
-		news_take(&news, &v);
-	spin_unlock(&registry_lock);
-	if (seen)
-		news_tell(w, &news);
+	if (unlikely(w))
+		node_news(w, node, &news);
+}
+
+/**
+ * mbuf_node_cap_refused() - a capability could not be passed
+ * @node: of the object where it was to go, or was; as mbuf_node_notice(). NULL:
+ *	none
+ * @id: identity of the capability, or 0
+ * @err: why not; nothing is told of what is no refusal, but another error
+ *
+ * Context: process context, no locks held.
+ */
+void mbuf_node_cap_refused(struct mbuf_node *node, u64 id, int err)
+{
+	const struct mbuf_watcher *w = watched();
+	struct mbuf_news news = {
+		.what = MBUF_NOTICE_CAP_REFUSED,
+		.peer_id = id,
+		.error = -err,
+	};
+
+	if (unlikely(w) && node &&
+	    (err == -EOPNOTSUPP || err == -EPERM || err == -EACCES ||
+	     err == -ELOOP))
+		node_news(w, node, &news);
 }
 
 /**

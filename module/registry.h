@@ -177,6 +177,7 @@ struct mbuf_pair_ops {
  * @id: which object
  * @peer_id: the other one, if it is about two
  * @resource: of which there was too much, if it is about that
+ * @error: with which errno something was refused, or 0
  * @owner: whom it is about, or NULL
  * @netns: who is to be told
  */
@@ -186,6 +187,7 @@ struct mbuf_news {
 	u64 id;
 	u64 peer_id;
 	u32 resource;
+	u32 error;
 	struct mbuf_account *owner;
 	struct mbuf_netns *netns;
 };
@@ -229,6 +231,7 @@ void mbuf_node_link(struct mbuf_node *node, const struct mbuf_kind *kind,
 		    struct mbuf_account *owner, struct net *net);
 void mbuf_node_unlink(struct mbuf_node *node);
 void mbuf_node_notice(struct mbuf_node *node, u32 what, u64 peer_id);
+void mbuf_node_cap_refused(struct mbuf_node *node, u64 id, int err);
 void mbuf_quota_notice(struct mbuf_account *acct,
 		       enum mbuf_resource res);
 

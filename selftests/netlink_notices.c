@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Netlink: what is told as it happens, to whom, and that loss shows. */
+#include "cap.h"
 #include "listener.h"
 #include "netlink.h"
+#include "paged.h"
 
 FIXTURE(notices) {
 	FIXTURE_DATA(queue) base;
@@ -25,7 +27,7 @@ FIXTURE_TEARDOWN(notices)
 }
 
 struct notice {
-	uint32_t what, type, uid, resource;
+	uint32_t what, type, uid, resource, error;
 	uint64_t number, id, peer_id;
 };
 
@@ -51,6 +53,7 @@ static int next_notice(struct nl *nl, struct notice *n)
 	n->peer_id = nl_num(&attrs, MBUF_A_NOTICE_PEER_ID);
 	n->uid = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_UID);
 	n->resource = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_RESOURCE);
+	n->error = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_ERROR);
 	return 0;
 }
 
@@ -192,6 +195,184 @@ TEST_F(notices, a_quota)
 	nl_put_u64(&ask, MBUF_A_USER_MEMORY_LIMIT, 0);
 	ASSERT_EQ(0, nl_ask(&ask, NULL, NULL));
 	nl_close(&ask);
+}
+
+/* All that have come are of no interest. */
+static void skip_notices(struct nl *nl)
+{
+	struct notice n;
+
+	while (!next_notice(nl, &n))
+		;
+}
+
+/* The next one says that a capability was refused by @id. */
+#define EXPECT_REFUSED(want_type, want_id, want_error, want_peer) do {	\
+	struct notice __n;						\
+									\
+	ASSERT_EQ(0, next_notice(&self->nl, &__n));			\
+	EXPECT_EQ(MBUF_NOTICE_CAP_REFUSED, __n.what);			\
+	EXPECT_EQ(want_type, __n.type);					\
+	EXPECT_EQ(want_id, __n.id);					\
+	EXPECT_EQ(want_error, __n.error);				\
+	EXPECT_EQ(want_peer, __n.peer_id);				\
+	EXPECT_NO_NOTICE(&__n);						\
+} while (0)
+
+TEST_F(notices, capabilities_that_are_refused)
+{
+	const int s = self->base.session;
+	struct mbuf_message_create c = {
+		.max_msg = 8, .max_caps = 2, .sent.fd = -1, .arrived.fd = -1,
+	};
+	uint64_t id, plain_id, key = 0, recv = 0, handle = 0, full_id;
+	struct mbuf_channel_info bound = {};
+	struct mbuf_handle_info info = {};
+	struct mbuf_seal seal = { .len = 4 };
+	int sock[2], end[2], rfd, sfd, full;
+	uint32_t num = 1;
+	struct mbuf_cap cap;
+	struct notice n;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock));
+	ASSERT_EQ(0, ch_create(s, MBUF_END_THREAD, end));
+	ASSERT_EQ(0, mbuf_channel_info(end[0], &bound));
+	ASSERT_EQ(0, cap_queue(s, 2, 2, &self->base.rfd, &self->base.sfd));
+	ASSERT_EQ(0, mbuf_queue_create(s, 2, 8, 0, &rfd, &sfd));
+	id = get_info(self->base.rfd).id;
+	plain_id = get_info(rfd).id;
+	skip_notices(&self->nl);
+
+	/* What could keep itself alive, and what belongs to a thread. */
+	cap = mbuf_cap_fd(sock[0]);
+	ASSERT_EQ(-EOPNOTSUPP, send_caps(self->base.sfd, s, "x", &cap, 1));
+	EXPECT_REFUSED(MBUF_OBJECT_TYPE_QUEUE, id, EOPNOTSUPP, ~0ull);
+	cap = mbuf_cap_fd(end[0]);
+	ASSERT_EQ(-EPERM, send_caps(self->base.sfd, s, "x", &cap, 1));
+	EXPECT_REFUSED(MBUF_OBJECT_TYPE_QUEUE, id, EPERM, bound.id);
+	/* A queue that takes none; and errors that are no refusals. */
+	cap = mbuf_cap_fd(self->base.sfd);
+	ASSERT_EQ(-EPERM, send_caps(sfd, s, "x", &cap, 1));
+	EXPECT_REFUSED(MBUF_OBJECT_TYPE_QUEUE, plain_id, EPERM, ~0ull);
+	cap = mbuf_cap_fd(-1);
+	ASSERT_EQ(-EBADF, send_caps(self->base.sfd, s, "x", &cap, 1));
+	cap = mbuf_cap_fd(rfd);
+	cap.type = 1;
+	ASSERT_EQ(-EINVAL, send_caps(self->base.sfd, s, "x", &cap, 1));
+	EXPECT_NO_NOTICE(&n);
+	/* A handle that may not be passed. */
+	ASSERT_EQ(0, mbuf_handle_put(s, sfd, 0, MBUF_RIGHT_SEND, &handle));
+	cap = mbuf_cap_handle(handle);
+	ASSERT_GT(0, send_caps(self->base.sfd, s, "x", &cap, 1));
+	ASSERT_EQ(0, next_notice(&self->nl, &n));
+	EXPECT_EQ(MBUF_NOTICE_CAP_REFUSED, n.what);
+	EXPECT_EQ(id, n.id);
+	/* What would own itself. */
+	ASSERT_EQ(0, cap_queue_handle(s, 2, 2, &recv, &full));
+	ASSERT_EQ(0, mbuf_handle_info(s, recv, &info));
+	full_id = info.id;
+	skip_notices(&self->nl);
+	cap = mbuf_cap_move(recv);
+	ASSERT_EQ(-ELOOP, send_caps(full, s, "x", &cap, 1));
+	EXPECT_REFUSED(MBUF_OBJECT_TYPE_QUEUE, full_id, ELOOP, ~0ull);
+
+	/* Into a message object, from there into a queue, and sealed. */
+	ASSERT_EQ(0, mbuf_message_create(s, &c));
+	skip_notices(&self->nl);
+	cap = mbuf_cap_fd(sock[0]);
+	ASSERT_EQ(-EOPNOTSUPP, mbuf_message_load(s, c.handle, &num, 4, &cap,
+						 1));
+	EXPECT_REFUSED(MBUF_OBJECT_TYPE_MESSAGE, c.id, EOPNOTSUPP, ~0ull);
+	cap = mbuf_cap_fd(sfd);
+	ASSERT_EQ(0, mbuf_message_load(s, c.handle, &num, 4, &cap, 1));
+	ASSERT_EQ(-EPERM, mbuf_message_enqueue(s, c.handle, sfd));
+	EXPECT_REFUSED(MBUF_OBJECT_TYPE_QUEUE, plain_id, EPERM, ~0ull);
+	ASSERT_EQ(0, mbuf_key_create(s, 0, &key));
+	ASSERT_EQ(0, mbuf_handle_info(s, key, &info));
+	skip_notices(&self->nl);
+	cap = mbuf_cap_fd(sock[0]);
+	seal.target = key;
+	seal.buf = (uintptr_t)&num;
+	seal.caps = (uintptr_t)&cap;
+	seal.nr_caps = 1;
+	seal.stride = sizeof(cap);
+	ASSERT_EQ(-EOPNOTSUPP, mbuf_seal(s, &seal));
+	EXPECT_REFUSED(MBUF_OBJECT_TYPE_KEY, info.id, EOPNOTSUPP, ~0ull);
+
+	ASSERT_EQ(0, mbuf_handle_delete(s, c.handle));
+	ASSERT_EQ(0, mbuf_handle_delete(s, key));
+	ASSERT_EQ(0, mbuf_handle_delete(s, recv));
+	ASSERT_EQ(0, mbuf_handle_delete(s, handle));
+	close(full);
+	close(sock[0]);
+	close(sock[1]);
+	close(end[0]);
+	close(end[1]);
+	close(rfd);
+	close(sfd);
+}
+
+/* The next notice with this, others skipped, once it has come. */
+static bool notice_comes(struct nl *nl, uint32_t what, struct notice *n)
+{
+	while (!next_notice(nl, n))
+		if (n->what == what)
+			return true;
+	return false;
+}
+
+/* Faults that its pager was slow to answer. */
+static uint64_t paged_slow(uint64_t id)
+{
+	struct nl_search s = { .id = id };
+	uint64_t slow = ~0ull;
+	struct nl nl;
+
+	if (nl_open(&nl))
+		return slow;
+	nl_begin(&nl, MBUF_CMD_OBJECT_GET, NLM_F_ACK);
+	nl_put_u64(&nl, MBUF_A_OBJECT_ID, id);
+	nl_put_u32(&nl, MBUF_A_OBJECT_TYPE, MBUF_OBJECT_TYPE_PAGED);
+	if (nl_ask(&nl, nl_see_object, &s) == 1)
+		slow = nl_num(&s.found.more, MBUF_A_PAGED_SLOW);
+	nl_close(&nl);
+	return slow;
+}
+
+TEST_F(notices, a_pager_that_is_slow)
+{
+	const size_t page = page_size();
+	struct toucher t[3];
+	struct mbuf_fault f = {};
+	int pager, region, i;
+	struct notice n;
+	uint64_t id;
+	uint8_t *p;
+
+	touch_init();
+	ASSERT_EQ(0, pg_create(self->base.session, 3 * page, &pager, &region,
+			       &id));
+	p = mmap(NULL, 3 * page, PROT_READ, MAP_SHARED, region, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	/* Two threads at one page are one fault; and one whom nobody told. */
+	for (i = 0; i < 3; i++)
+		ASSERT_TRUE(toucher_start(&t[i], p + (i ? page : 0), -1));
+	ASSERT_TRUE(EVENTUALLY(pg_info(pager).waiting == 3));
+	EXPECT_TRUE(EVENTUALLY(paged_slow(id) == 2));
+	ASSERT_TRUE(EVENTUALLY(notice_comes(&self->nl,
+					    MBUF_NOTICE_PAGER_SLOW, &n)));
+	EXPECT_EQ(MBUF_OBJECT_TYPE_PAGED, n.type);
+	EXPECT_EQ(id, n.id);
+	EXPECT_EQ(getuid(), n.uid);
+	/* It is told late, and answers. */
+	ASSERT_EQ(1, pg_fault(pager, &f));
+	ASSERT_EQ(2, pg_zero(pager, 0, 2 * page));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, toucher_join(&t[i]));
+	EXPECT_EQ(2, paged_slow(id));
+	munmap(p, 3 * page);
+	close(pager);
+	close(region);
 }
 
 /* Who does not read loses some, is told so, and can tell how many. */

@@ -70,7 +70,7 @@ struct user {
 struct notice {
 	uint32_t what, type;
 	int64_t uid;
-	uint64_t number, id, peer_id, resource;
+	uint64_t number, id, peer_id, resource, error;
 };
 
 /* All that a dump has given, in order. */

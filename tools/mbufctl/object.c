@@ -143,6 +143,7 @@ static const char *const paged_fields[NUMBERS] = {
 	[MBUF_A_PAGED_REFUSED] = "refused",
 	[MBUF_A_PAGED_CLIENTS] = "clients",
 	[MBUF_A_PAGED_ORPHAN] = "orphan",
+	[MBUF_A_PAGED_SLOW] = "slow",
 };
 
 /* What an object has of its own: the nest, and the names in it. */
@@ -374,6 +375,9 @@ void notice_parse(const struct nlmsghdr *h, struct notice *n)
 			break;
 		case MBUF_A_NOTICE_RESOURCE:
 			n->resource = v;
+			break;
+		case MBUF_A_NOTICE_ERROR:
+			n->error = v;
 			break;
 		}
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* mbufctl watch: what happens, as it happens. */
+#include <string.h>
 #include <json-c/json.h>
 #include "ctl.h"
 
@@ -30,6 +31,8 @@ static void told_json(const struct notice *n)
 		json_number(json, "uid", (uint64_t)n->uid);
 	if (n->resource)
 		text_add(json, "resource", resource_name(n->resource));
+	if (n->error)
+		text_add(json, "error", strerror((int)n->error));
 	json_line(json);
 }
 
@@ -45,6 +48,8 @@ static void told_text(const struct notice *n)
 		printf(" %s", resource_name(n->resource));
 	if (n->uid >= 0)
 		printf(" uid %lld", (long long)n->uid);
+	if (n->error)
+		printf(": %s", strerror((int)n->error));
 	putchar('\n');
 	fflush(stdout);
 }

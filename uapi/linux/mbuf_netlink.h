@@ -78,8 +78,14 @@ enum mbuf_object_type {
  * @MBUF_NOTICE_DRAINED:	a receiver has found a queue empty that was full
  * @MBUF_NOTICE_QUOTA_REFUSED:	a user was refused for its limit; at most one a
  *				second for each user
- * @MBUF_NOTICE_CAP_REFUSED:	a capability in a message was refused
- * @MBUF_NOTICE_PAGER_SLOW:	a page of a paged region is long in coming
+ * @MBUF_NOTICE_CAP_REFUSED:	a capability was refused for what it is, not for
+ *				how it was named: with EOPNOTSUPP, EPERM,
+ *				EACCES or ELOOP, or by a security module at the
+ *				receiver. The object is where it was to go, or
+ *				was: a queue, a message object, a key
+ * @MBUF_NOTICE_PAGER_SLOW:	the pager of a paged region has not answered a
+ *				fault for %MBUF_PAGER_SLOW_MS; at most one a
+ *				second for each region
  */
 enum mbuf_notice {
 	MBUF_NOTICE_CREATED = 1,
@@ -92,6 +98,9 @@ enum mbuf_notice {
 	MBUF_NOTICE_CAP_REFUSED,
 	MBUF_NOTICE_PAGER_SLOW,
 };
+
+/* After how long a pager is slow. */
+#define MBUF_PAGER_SLOW_MS	1000
 
 /**
  * enum mbuf_resource_type - what a user can have too much of
@@ -289,6 +298,7 @@ enum {
 	MBUF_A_PAGED_REFUSED,
 	MBUF_A_PAGED_CLIENTS,
 	MBUF_A_PAGED_ORPHAN,
+	MBUF_A_PAGED_SLOW,
 
 	__MBUF_A_PAGED_MAX,
 	MBUF_A_PAGED_MAX = (__MBUF_A_PAGED_MAX - 1)
@@ -326,6 +336,7 @@ enum {
 	MBUF_A_NOTICE_PEER_ID,
 	MBUF_A_NOTICE_UID,
 	MBUF_A_NOTICE_RESOURCE,
+	MBUF_A_NOTICE_ERROR,
 
 	__MBUF_A_NOTICE_MAX,
 	MBUF_A_NOTICE_MAX = (__MBUF_A_NOTICE_MAX - 1)
