@@ -9,6 +9,7 @@
 #include "payload.h"
 #include "queue.h"
 #include "registry.h"
+#include "trace.h"
 
 /* Sizes of the first version of each struct. */
 #define CREATE_SIZE_V0	32
@@ -70,7 +71,7 @@ static const struct mbuf_charge sealed_charge = {
 
 /* As it is seen from outside */
 
-static u64 key_id(const struct mbuf_node *node)
+static u64 key_node_id(const struct mbuf_node *node)
 {
 	return container_of(node, struct mbuf_key, node)->id;
 }
@@ -93,7 +94,7 @@ static int key_describe(void *object, struct sk_buff *skb,
 static const struct mbuf_kind key_kind = {
 	.type		= MBUF_OBJECT_TYPE_KEY,
 	.attr		= MBUF_A_OBJECT_KEY,
-	.id		= key_id,
+	.id		= key_node_id,
 	.describe	= key_describe,
 };
 
@@ -348,6 +349,7 @@ static long key_seal(struct mbuf_table *root, void __user *arg, size_t size)
 	struct mbuf_pass pass;
 	struct mbuf_key *key;
 	struct mbuf_seal s;
+	u64 key_id;
 	int err;
 
 	BUILD_BUG_ON(sizeof(s) != SEAL_SIZE_V0);
@@ -382,8 +384,13 @@ static long key_seal(struct mbuf_table *root, void __user *arg, size_t size)
 	if (!right)
 		goto put;
 	s.id = sealed->id;
-	return mbuf_handle_new(root, s.table, &s.handle, right, arg, size, &s,
-			       sizeof(s));
+	/* From here on it can go at any time, and the key with it. */
+	key_id = key->id;
+	err = mbuf_handle_new(root, s.table, &s.handle, right, arg, size, &s,
+			      sizeof(s));
+	if (!err)
+		trace_mbuf_seal(s.id, key_id, s.len, s.nr_caps);
+	return err;
 
 put:
 	sealed_obj_put(sealed);
@@ -459,6 +466,7 @@ static long key_unseal(struct mbuf_table *root, void __user *arg, size_t size)
 	pass.node = &key->node;
 	err = sealed->key == key ? sealed_give(sealed, &u, uarg, &pass) :
 				   -EKEYREJECTED;
+	trace_mbuf_unseal(sealed->id, key->id, err);
 	sealed_obj_put(sealed);
 put_key:
 	key_obj_put(key);

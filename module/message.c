@@ -399,6 +399,7 @@ static struct mbuf_message *message_new(struct mbuf_account *payer,
 	m->max_caps = c->max_caps;
 	m->id = mbuf_object_id();
 	m->nest.id = m->id;
+	m->w.id = m->id;
 	m->payer = payer;
 	mbuf_account_hold(payer);
 

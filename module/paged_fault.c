@@ -58,14 +58,16 @@ struct paged_fault *mbuf_paged_find(struct mbuf_paged *p, pgoff_t index)
  * @f: who leads; not to be touched afterwards
  * @state: for that one: PAGED_AGAIN or PAGED_REFUSED
  * @rest: for the others
+ * @why: MBUF_TRACE_FAULT_*
  *
  * Context: under the region's lock.
  */
 void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,
-		    int rest)
+		    int rest, u32 why)
 {
 	struct paged_fault *other, *next;
 
+	paged_trace(p, f, why);
 	rb_erase(&f->node, &p->faults);
 	list_del_init(&f->fresh);
 	list_for_each_entry_safe(other, next, &f->others, link) {
@@ -88,7 +90,8 @@ void mbuf_paged_end_all(struct mbuf_paged *p)
 
 	while ((node = rb_first(&p->faults))) {
 		mbuf_paged_end(p, rb_entry(node, struct paged_fault, node),
-			       PAGED_AGAIN, PAGED_AGAIN);
+			       PAGED_AGAIN, PAGED_AGAIN,
+			       MBUF_TRACE_FAULT_GONE);
 		cond_resched_lock(&p->pages.xa_lock);
 	}
 }
@@ -97,15 +100,16 @@ void mbuf_paged_end_all(struct mbuf_paged *p)
  * mbuf_paged_wake() - let those who wait for a page look again
  * @p: the region
  * @index: the page
+ * @why: MBUF_TRACE_FAULT_*
  *
  * Context: under the region's lock.
  */
-void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index)
+void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index, u32 why)
 {
 	struct paged_fault *f = mbuf_paged_find(p, index);
 
 	if (f)
-		mbuf_paged_end(p, f, PAGED_AGAIN, PAGED_AGAIN);
+		mbuf_paged_end(p, f, PAGED_AGAIN, PAGED_AGAIN, why);
 }
 
 /*
@@ -144,6 +148,7 @@ static bool fault_link(struct mbuf_paged *p, struct paged_fault *f, bool tell)
 	f->id = ++p->last_id;
 	p->nr_faults++;
 	list_add_tail(&f->fresh, &p->fresh);
+	paged_trace(p, f, MBUF_TRACE_FAULT_RAISED);
 	return true;
 }
 
@@ -159,6 +164,7 @@ static void fault_withdraw(struct mbuf_paged *p, struct paged_fault *f)
 	}
 	heir = list_first_entry_or_null(&f->others, struct paged_fault, link);
 	if (!heir) {
+		paged_trace(p, f, MBUF_TRACE_FAULT_LEFT);
 		rb_erase(&f->node, &p->faults);
 		list_del(&f->fresh);
 		return;

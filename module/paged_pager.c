@@ -264,7 +264,7 @@ static int supply_page(struct mbuf_paged *p, pgoff_t index,
 		p->resident++;
 		p->nr_supplied++;
 		if (!RB_EMPTY_ROOT(&p->faults))
-			mbuf_paged_wake(p, index);
+			mbuf_paged_wake(p, index, MBUF_TRACE_FAULT_SUPPLIED);
 	}
 	xa_unlock(&p->pages);
 	if (!err)
@@ -392,7 +392,8 @@ static long pager_refuse(struct mbuf_paged *p, void __user *arg, size_t size)
 		/* Others may wait for nothing but the end of an EVICT. */
 		busy = xa_get_mark(&p->pages, index, PAGED_BUSY);
 		mbuf_paged_end(p, f, PAGED_REFUSED,
-			       busy ? PAGED_AGAIN : PAGED_REFUSED);
+			       busy ? PAGED_AGAIN : PAGED_REFUSED,
+			       MBUF_TRACE_FAULT_REFUSED);
 		err = 0;
 	}
 	xa_unlock(&p->pages);
@@ -488,7 +489,7 @@ static void evict_cancel(struct mbuf_paged *p, pgoff_t index)
 {
 	xa_lock(&p->pages);
 	__xa_clear_mark(&p->pages, index, PAGED_BUSY);
-	mbuf_paged_wake(p, index);
+	mbuf_paged_wake(p, index, MBUF_TRACE_FAULT_AGAIN);
 	xa_unlock(&p->pages);
 }
 
@@ -531,7 +532,7 @@ static int evict_one(struct evict *e, struct folio *folio, u8 *state,
 	__xa_erase(&p->pages, index);
 	p->resident--;
 	p->nr_evicted++;
-	mbuf_paged_wake(p, index);
+	mbuf_paged_wake(p, index, MBUF_TRACE_FAULT_AGAIN);
 	xa_unlock(&p->pages);
 	paged_drop(folio);
 	return 1;
@@ -661,7 +662,7 @@ static void protect_begin(struct mbuf_paged *p, struct folio **folios,
 			__xa_set_mark(&p->pages, index, PAGED_ASK);
 		} else if (state & MBUF_PAGE_PROTECTED) {
 			__xa_clear_mark(&p->pages, index, PAGED_ASK);
-			mbuf_paged_wake(p, index);
+			mbuf_paged_wake(p, index, MBUF_TRACE_FAULT_AGAIN);
 		}
 	}
 	xa_unlock(&p->pages);

@@ -13,6 +13,7 @@
 #include <linux/xarray.h>
 #include "paged.h"
 #include "registry.h"
+#include "trace.h"
 
 /* Marks of a page that is there. */
 #define PAGED_BUSY	XA_MARK_0	/* being taken out: nobody may map it */
@@ -114,9 +115,17 @@ void mbuf_paged_tell(struct mbuf_paged *p, struct mbuf_paged_info *info);
 
 struct paged_fault *mbuf_paged_find(struct mbuf_paged *p, pgoff_t index);
 void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,
-		    int rest);
+		    int rest, u32 why);
 void mbuf_paged_end_all(struct mbuf_paged *p);
-void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index);
+void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index, u32 why);
+
+/* For tracing: what becomes of a fault, if a pager is to know of it. */
+#define paged_trace(p, f, step) do {					\
+	if (trace_mbuf_fault_enabled() && (f)->id)			\
+		trace_mbuf_fault((p)->id, (f)->id,			\
+				 (u64)(f)->index << PAGE_SHIFT,		\
+				 (f)->access, step);			\
+} while (0)
 
 /*
  * What is in a folio's private: how many are about to use it, and whether only

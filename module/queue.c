@@ -91,6 +91,9 @@ static void queue_dismiss(struct mbuf_queue *q, struct list_head *line,
 		spin_lock(&q->lock);
 		w = list_first_entry_or_null(line, struct mbuf_waiter, link);
 		if (w) {
+			if (!w->task)
+				trace_mbuf_enqueue(w->id, q->id,
+						   MBUF_TRACE_ENQUEUE_LOST);
 			wake = mbuf_waiter_finish(w, MBUF_GONE);
 			--*nr;
 		}

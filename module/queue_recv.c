@@ -134,8 +134,11 @@ static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 	 * it was the last is nothing to tell receivers, as there is a message;
 	 * but some poll for that.
 	 */
-	if (unlikely(!w->task) && !--q->nr_send)
-		fx->more = EPOLLHUP | EPOLLRDHUP;
+	if (unlikely(!w->task)) {
+		trace_mbuf_enqueue(w->id, q->id, MBUF_TRACE_ENQUEUE_DELIVERED);
+		if (!--q->nr_send)
+			fx->more = EPOLLHUP | EPOLLRDHUP;
+	}
 	fx->poll_in = queue_polled(&q->poll_in);
 	fx->wake = mbuf_waiter_finish(w, MBUF_DONE);
 	if (list_empty(&level->parked))

@@ -450,6 +450,10 @@ int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
 		if (err >= 0)
 			*item = NULL;
 	}
+	if (err >= 0)
+		trace_mbuf_enqueue(w->id, q->id, err ?
+				   MBUF_TRACE_ENQUEUE_PARKED :
+				   MBUF_TRACE_ENQUEUE_ENTERED);
 	spin_unlock(&q->lock);
 	mbuf_effects(q, &fx);
 	return err;
@@ -471,6 +475,7 @@ bool mbuf_queue_cancel(struct mbuf_queue *q, struct mbuf_waiter *w)
 	spin_lock(&q->lock);
 	if (mbuf_waiter_state(w) == MBUF_WAITING) {
 		queue_leave_line(q, w);
+		trace_mbuf_enqueue(w->id, q->id, MBUF_TRACE_ENQUEUE_CANCELLED);
 		left = true;
 	}
 	spin_unlock(&q->lock);

@@ -49,6 +49,25 @@ enum mbuf_trace_step {
 	MBUF_TRACE_ANSWERED,
 	MBUF_TRACE_WITHDRAWN,
 };
+
+/* What becomes of a fault that a pager is told of. */
+enum mbuf_trace_fault {
+	MBUF_TRACE_FAULT_RAISED,
+	MBUF_TRACE_FAULT_SUPPLIED,
+	MBUF_TRACE_FAULT_REFUSED,
+	MBUF_TRACE_FAULT_AGAIN,		/* something else has changed: look */
+	MBUF_TRACE_FAULT_GONE,		/* there is no pager any more */
+	MBUF_TRACE_FAULT_LEFT,		/* who waited does not any more */
+};
+
+/* What becomes of a message object's message. */
+enum mbuf_trace_enqueue {
+	MBUF_TRACE_ENQUEUE_ENTERED,
+	MBUF_TRACE_ENQUEUE_PARKED,
+	MBUF_TRACE_ENQUEUE_DELIVERED,	/* it was parked, and has entered */
+	MBUF_TRACE_ENQUEUE_CANCELLED,
+	MBUF_TRACE_ENQUEUE_LOST,	/* it was parked, and the queue died */
+};
 #endif
 
 TRACE_DEFINE_ENUM(MBUF_TRACE_SEND);
@@ -68,6 +87,17 @@ TRACE_DEFINE_ENUM(MBUF_TRACE_COUNTERED);
 TRACE_DEFINE_ENUM(MBUF_TRACE_REJECTED);
 TRACE_DEFINE_ENUM(MBUF_TRACE_ANSWERED);
 TRACE_DEFINE_ENUM(MBUF_TRACE_WITHDRAWN);
+TRACE_DEFINE_ENUM(MBUF_TRACE_FAULT_RAISED);
+TRACE_DEFINE_ENUM(MBUF_TRACE_FAULT_SUPPLIED);
+TRACE_DEFINE_ENUM(MBUF_TRACE_FAULT_REFUSED);
+TRACE_DEFINE_ENUM(MBUF_TRACE_FAULT_AGAIN);
+TRACE_DEFINE_ENUM(MBUF_TRACE_FAULT_GONE);
+TRACE_DEFINE_ENUM(MBUF_TRACE_FAULT_LEFT);
+TRACE_DEFINE_ENUM(MBUF_TRACE_ENQUEUE_ENTERED);
+TRACE_DEFINE_ENUM(MBUF_TRACE_ENQUEUE_PARKED);
+TRACE_DEFINE_ENUM(MBUF_TRACE_ENQUEUE_DELIVERED);
+TRACE_DEFINE_ENUM(MBUF_TRACE_ENQUEUE_CANCELLED);
+TRACE_DEFINE_ENUM(MBUF_TRACE_ENQUEUE_LOST);
 
 #define mbuf_show_wait(what)						\
 	__print_symbolic(what,						\
@@ -94,6 +124,23 @@ TRACE_DEFINE_ENUM(MBUF_TRACE_WITHDRAWN);
 			 { MBUF_TRACE_REJECTED, "reject" },		\
 			 { MBUF_TRACE_ANSWERED, "answer" },		\
 			 { MBUF_TRACE_WITHDRAWN, "withdraw" })
+
+#define mbuf_show_fault(step)						\
+	__print_symbolic(step,						\
+			 { MBUF_TRACE_FAULT_RAISED, "raised" },		\
+			 { MBUF_TRACE_FAULT_SUPPLIED, "supplied" },	\
+			 { MBUF_TRACE_FAULT_REFUSED, "refused" },	\
+			 { MBUF_TRACE_FAULT_AGAIN, "again" },		\
+			 { MBUF_TRACE_FAULT_GONE, "gone" },		\
+			 { MBUF_TRACE_FAULT_LEFT, "left" })
+
+#define mbuf_show_enqueue(step)						\
+	__print_symbolic(step,						\
+			 { MBUF_TRACE_ENQUEUE_ENTERED, "entered" },	\
+			 { MBUF_TRACE_ENQUEUE_PARKED, "parked" },	\
+			 { MBUF_TRACE_ENQUEUE_DELIVERED, "delivered" },	\
+			 { MBUF_TRACE_ENQUEUE_CANCELLED, "cancelled" },	\
+			 { MBUF_TRACE_ENQUEUE_LOST, "lost" })
 
 DECLARE_EVENT_CLASS(mbuf_message,
 	TP_PROTO(u64 id, u64 seq, u32 len, u32 prio, u32 depth),
@@ -239,6 +286,88 @@ TRACE_EVENT(mbuf_negotiate,
 	TP_printk("id=%016llx offer=%016llx step=%s size=%llu", __entry->id,
 		  __entry->offer, mbuf_show_step(__entry->step),
 		  __entry->size)
+);
+
+/*
+ * A page of a paged region is missing, and what becomes of that. @fault is what
+ * FAULTS tells the pager.
+ */
+TRACE_EVENT(mbuf_fault,
+	TP_PROTO(u64 id, u64 fault, u64 offset, u32 access, u32 step),
+	TP_ARGS(id, fault, offset, access, step),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, fault)
+		__field(u64, offset)
+		__field(u32, access)
+		__field(u32, step)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->fault = fault;
+		__entry->offset = offset;
+		__entry->access = access;
+		__entry->step = step;
+	),
+	TP_printk("id=%016llx fault=%llu offset=%llu access=%x step=%s",
+		  __entry->id, __entry->fault, __entry->offset,
+		  __entry->access, mbuf_show_fault(__entry->step))
+);
+
+/* A message object's message: it has entered a queue, or stands in line, ... */
+TRACE_EVENT(mbuf_enqueue,
+	TP_PROTO(u64 id, u64 queue, u32 step),
+	TP_ARGS(id, queue, step),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, queue)
+		__field(u32, step)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->queue = queue;
+		__entry->step = step;
+	),
+	TP_printk("id=%016llx queue=%016llx step=%s", __entry->id,
+		  __entry->queue, mbuf_show_enqueue(__entry->step))
+);
+
+/* A message was sealed: @id is the sealed one. */
+TRACE_EVENT(mbuf_seal,
+	TP_PROTO(u64 id, u64 key, u32 len, u32 caps),
+	TP_ARGS(id, key, len, caps),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, key)
+		__field(u32, len)
+		__field(u32, caps)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->key = key;
+		__entry->len = len;
+		__entry->caps = caps;
+	),
+	TP_printk("id=%016llx key=%016llx len=%u caps=%u", __entry->id,
+		  __entry->key, __entry->len, __entry->caps)
+);
+
+/* Somebody has a sealed message and a key, and gets what is in it or an error. */
+TRACE_EVENT(mbuf_unseal,
+	TP_PROTO(u64 id, u64 key, int err),
+	TP_ARGS(id, key, err),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, key)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->key = key;
+		__entry->err = err;
+	),
+	TP_printk("id=%016llx key=%016llx err=%d", __entry->id, __entry->key,
+		  __entry->err)
 );
 
 #endif /* _MBUF_TRACE_H */

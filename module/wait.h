@@ -71,6 +71,7 @@ struct mbuf_target {
  *	object's lock while MBUF_WAITING, then the waiter alone
  * @spare: receiver: a slot for a message to land in; likewise
  * @seq: sender: the message's sequence number, valid when MBUF_DONE
+ * @id: without @task: identity of the message object; constant
  */
 struct mbuf_waiter {
 	struct list_head link;
@@ -80,6 +81,7 @@ struct mbuf_waiter {
 	struct mbuf_item *item;
 	struct mbuf_item *spare;
 	u64 seq;
+	u64 id;
 };
 
 /**

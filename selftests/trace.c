@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Tracepoints: each of them, where it is, with what it says. */
 #include <sys/mount.h>
+#include "cap.h"
 #include "listener.h"
-#include "region.h"
+#include "paged.h"
 
 #define TRACING	"/tmp/mbuf-tracing/"
 
@@ -195,6 +196,121 @@ TEST_F(trace, a_channel)
 			  ID(info.id), ID(o.id)));
 	close(end[0]);
 	close(end[1]);
+}
+
+TEST_F(trace, a_message_object)
+{
+	const int s = self->base.session;
+	struct mbuf_message_create c = {
+		.max_msg = 4, .sent.fd = -1, .arrived.fd = -1,
+	};
+	uint32_t num = 1;
+	uint64_t queue;
+
+	NEED_TRACE();
+	ASSERT_EQ(0, mbuf_queue_create(s, 1, 8, 0, &self->base.rfd,
+				       &self->base.sfd));
+	queue = get_info(self->base.rfd).id;
+	ASSERT_EQ(0, mbuf_message_create(s, &c));
+	trace_read(self->text, sizeof(self->text));
+#define LOAD()	ASSERT_EQ(0, mbuf_message_load(s, c.handle, &num, 4, NULL, 0))
+#define STEP(step)							\
+	fmt("mbuf_enqueue: id=%016llx queue=%016llx step=" step,	\
+	    ID(c.id), ID(queue))
+	LOAD();
+	ASSERT_EQ(0, mbuf_message_enqueue(s, c.handle, self->base.sfd));
+	LOAD();
+	ASSERT_EQ(1, mbuf_message_enqueue(s, c.handle, self->base.sfd));
+	ASSERT_EQ(0, mbuf_message_cancel(s, c.handle));
+	ASSERT_EQ(1, mbuf_message_enqueue(s, c.handle, self->base.sfd));
+	ASSERT_EQ(1, recv_num(self->base.rfd, MBUF_NOW));
+	LOAD();
+	ASSERT_EQ(1, mbuf_message_enqueue(s, c.handle, self->base.sfd));
+	close_fd(&self->base.rfd);
+	EXPECT_TRACED(STEP("entered"), STEP("parked"), STEP("cancelled"),
+		      STEP("parked"),
+		      fmt("mbuf_send: id=%016llx seq=2", ID(queue)),
+		      STEP("delivered"), STEP("parked"), STEP("lost"));
+#undef LOAD
+#undef STEP
+	ASSERT_EQ(0, mbuf_handle_delete(s, c.handle));
+}
+
+TEST_F(trace, a_sealed_message)
+{
+	const int s = self->base.session;
+	struct mbuf_handle_info right = {}, wrong = {};
+	struct mbuf_seal seal = { .len = 4 };
+	struct mbuf_unseal u = {};
+	uint64_t key = 0, other = 0;
+	uint32_t num = 1;
+
+	NEED_TRACE();
+	ASSERT_EQ(0, mbuf_key_create(s, 0, &key));
+	ASSERT_EQ(0, mbuf_key_create(s, 0, &other));
+	ASSERT_EQ(0, mbuf_handle_info(s, key, &right));
+	ASSERT_EQ(0, mbuf_handle_info(s, other, &wrong));
+	trace_read(self->text, sizeof(self->text));
+	seal.target = key;
+	seal.buf = (uintptr_t)&num;
+	ASSERT_EQ(0, mbuf_seal(s, &seal));
+	u.sealed = seal.handle;
+	u.buf = (uintptr_t)&num;
+	u.len = 4;
+	u.target = other;
+	ASSERT_EQ(-EKEYREJECTED, mbuf_unseal(s, &u));
+	u.target = key;
+	ASSERT_EQ(0, mbuf_unseal(s, &u));
+	EXPECT_TRACED(fmt("mbuf_seal: id=%016llx key=%016llx len=4 caps=0",
+			  ID(seal.id), ID(right.id)),
+		      fmt("mbuf_unseal: id=%016llx key=%016llx err=%d",
+			  ID(seal.id), ID(wrong.id), -EKEYREJECTED),
+		      fmt("mbuf_unseal: id=%016llx key=%016llx err=0",
+			  ID(seal.id), ID(right.id)));
+	ASSERT_EQ(0, mbuf_handle_delete(s, seal.handle));
+	ASSERT_EQ(0, mbuf_handle_delete(s, key));
+	ASSERT_EQ(0, mbuf_handle_delete(s, other));
+}
+
+TEST_F(trace, faults)
+{
+	const size_t page = page_size();
+	struct mbuf_fault f = {};
+	int pager, region;
+	struct toucher t;
+	uint64_t id;
+	uint8_t *p;
+
+	NEED_TRACE();
+	touch_init();
+	ASSERT_EQ(0, pg_create(self->base.session, 2 * page, &pager, &region,
+			       &id));
+	p = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED, region, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	trace_read(self->text, sizeof(self->text));
+#define STEP(nr, at, step)						\
+	fmt("mbuf_fault: id=%016llx fault=%d offset=%zu access=%x step=" step, \
+	    ID(id), nr, at, MBUF_FAULT_WRITE)
+	ASSERT_TRUE(toucher_start(&t, p + page, 1));
+	ASSERT_EQ(1, pg_fault(pager, &f));
+	ASSERT_EQ(1, f.id);
+	ASSERT_EQ(1, pg_zero(pager, page, page));
+	EXPECT_EQ(0, toucher_join(&t));
+	ASSERT_TRUE(toucher_start(&t, p, 1));
+	ASSERT_EQ(1, pg_fault(pager, &f));
+	ASSERT_EQ(0, pg_refuse(pager, &f));
+	EXPECT_EQ(-SIGBUS, toucher_join(&t));
+	ASSERT_TRUE(toucher_start(&t, p, 1));
+	ASSERT_EQ(1, pg_fault(pager, &f));
+	close(pager);
+	EXPECT_EQ(-SIGBUS, toucher_join(&t));
+	EXPECT_TRACED(STEP(1, page, "raised"), STEP(1, page, "supplied"),
+		      STEP(2, (size_t)0, "raised"),
+		      STEP(2, (size_t)0, "refused"),
+		      STEP(3, (size_t)0, "raised"), STEP(3, (size_t)0, "gone"));
+#undef STEP
+	munmap(p, 2 * page);
+	close(region);
 }
 
 TEST_F(trace, a_connection)
