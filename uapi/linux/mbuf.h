@@ -24,7 +24,8 @@
  *    error's description names.
  *  - Every struct starts with @target: 0 means the object behind the
  *    descriptor. Anything else is a handle in the table behind the descriptor
- *    (see Capabilities), EOPNOTSUPP on an object that has no table.
+ *    (see Capabilities), EOPNOTSUPP on an object that has no table, and in a
+ *    call that is about the object behind the descriptor.
  *
  * Errors that any of them can give
  * --------------------------------
@@ -36,7 +37,8 @@
  *  EINVAL      an argument out of its range (see each call), unknown flags
  *  E2BIG       the struct or an array element is longer than this kernel
  *              knows, and the part it does not know is not zero
- *  EOPNOTSUPP  @target is not zero, and the object has no table
+ *  EOPNOTSUPP  @target is not zero, and the object has no table, or the call
+ *              takes no handle there
  *  ENOMEM      no memory, or the memory cgroup's limit was met
  */
 #ifndef _UAPI_LINUX_MBUF_H
@@ -137,7 +139,9 @@ struct mbuf_usage {
  * @prio_max:	out: the highest priority a message can have
  * @resv:	out: 0
  * @objects:	out: objects of the user who opened the session (sessions,
- *		queues, endpoints, listeners and accept queues)
+ *		queues, endpoints, listeners, accept queues, regions that are no
+ *		memfds, consents, tables, message objects, keys and sealed
+ *		messages)
  * @memory:	out: bytes allocated for those objects
  * @inflight:	out: bytes of messages that the *caller* has in flight and
  *		that are not in preallocated slots
@@ -284,7 +288,7 @@ struct mbuf_queue_create {
 
 /**
  * struct mbuf_queue_info - argument of MBUF_IOC_QUEUE_INFO
- * @target:		must be 0
+ * @target:		0, or on a session a handle: see struct mbuf_xfer
  * @id:			out: the queue's identity
  * @slots:		out: as created
  * @max_msg:		out: as created
@@ -307,7 +311,7 @@ struct mbuf_queue_create {
  * @recv_blocked:	out: how often a receiver had to wait
  *
  * On either right of a queue. All values are of one moment. Errors: only the
- * common ones.
+ * common ones, and those of a handle: see struct mbuf_xfer.
  */
 struct mbuf_queue_info {
 	__u64 target;
@@ -368,7 +372,8 @@ struct mbuf_msg {
 
 /**
  * struct mbuf_xfer - argument of MBUF_IOC_SEND and MBUF_IOC_RECV
- * @target:	must be 0
+ * @target:	0, or on a session a handle: a right to a queue, for SEND also a
+ *		%MBUF_CAP_REPLY, or a message object, whose inbox is meant
  * @wait:	how long to wait for room, or for a message
  * @flags:	must be 0. (Bits 8 and 9 are kept for priority donation: the
  *		sender gives, the receiver applies.)
@@ -390,6 +395,11 @@ struct mbuf_msg {
  * as @wait says. EFAULT: the payload or the result cannot be written; the
  * message stays first in the queue. EBADMSG: it carries capabilities, and
  * stays: MBUF_IOC_RECV_CAPS takes it. read() and RECV_BATCH do the same.
+ *
+ * With a handle, all calls of queues: ENOENT, ENOTDIR, EACCES, EKEYREVOKED: as
+ * with all handles (see Capabilities). ENOTTY: it is nothing of the kind, or a
+ * message object that has no inbox. EBUSY: a %MBUF_CAP_REPLY that another call
+ * is using.
  */
 struct mbuf_xfer {
 	__u64 target;
@@ -401,7 +411,7 @@ struct mbuf_xfer {
 
 /**
  * struct mbuf_batch - argument of MBUF_IOC_SEND_BATCH and MBUF_IOC_RECV_BATCH
- * @target:	must be 0
+ * @target:	0, or on a session a handle, which is no %MBUF_CAP_REPLY
  * @wait:	how long to wait, while fewer than @min messages have moved
  * @msgs:	address of the first of @nr struct mbuf_msg
  * @nr:		how many, from 1 to mbuf_query.batch_max
@@ -415,7 +425,8 @@ struct mbuf_xfer {
  * stops at the first one that cannot be moved; if that is the very first one,
  * it reports why (the errors of SEND and RECV; RECV_BATCH sets its len with
  * EMSGSIZE). A deadline or a signal after the first one returns the count as
- * well. Elements that did not move are not touched otherwise.
+ * well. Elements that did not move are not touched otherwise. EINVAL: also
+ * @nr, @stride or @min.
  */
 struct mbuf_batch {
 	__u64 target;
@@ -670,7 +681,7 @@ struct mbuf_channel_info {
  * On an endpoint from ACCEPT with %MBUF_ACCEPT_ASK. Until then it can be
  * looked at with CHANNEL_INFO and READ, and closing it refuses the connection.
  * Errors: EINVAL: @verdict, or it has been approved or refused already.
- * EPIPE: who asked has gone.
+ * EPIPE: who asked has gone. EPERM: it belongs to another thread.
  */
 struct mbuf_approve {
 	__u64 target;
@@ -1144,8 +1155,9 @@ struct mbuf_accept {
  * or REJECT, is replaced; so is one that was taken, if ANSWER has told.
  *
  * Errors: EINVAL: an argument. EBUSY: there is one that has not been answered,
- * or that was taken, and ANSWER has not told. EPIPE: the peer is gone. ENOTCONN:
- * not accepted, or not approved yet. EOPNOTSUPP: the peer is a driver.
+ * or that was taken, and ANSWER has not told. EPIPE: the peer is gone;
+ * ECONNREFUSED: the connection was refused. ENOTCONN: not accepted, or not
+ * approved yet. EOPNOTSUPP: the peer is a driver.
  * EPERM: the endpoint belongs to another thread; the memfd is not as described.
  * EBADF: @memory is no descriptor. EDQUOT. ENOMEM.
  */
@@ -1174,8 +1186,9 @@ struct mbuf_offer {
  * @options:	out
  *
  * On an endpoint: what the peer offers. Changes nothing. Errors: EAGAIN,
- * ETIMEDOUT, EINTR: nothing, as @wait says. EPIPE: the peer is gone. ENOTCONN.
- * EPERM.
+ * ETIMEDOUT, EINTR: nothing, as @wait says. EPIPE: the peer is gone.
+ * ECONNREFUSED: the connection was refused. ENOTCONN: not approved yet, by this
+ * side. EPERM.
  */
 struct mbuf_offered {
 	__u64 target;
@@ -1205,9 +1218,9 @@ struct mbuf_offered {
  * and can then be interrupted. Errors: EINVAL: @size or @rights is not within
  * the offer. ENOENT: there is no such offer, any more. EBUSY: it is being taken
  * already. EOPNOTSUPP: it is one of %MBUF_OFFER_PROVIDED. EPIPE: the peer is
- * gone. ENOMEM: not so much memory, or the memory
- * cgroup of who offers has not; the offer stays. EINTR. EDQUOT. EMFILE, ENFILE.
- * ENOTCONN. EPERM.
+ * gone. ECONNREFUSED: the connection was refused. ENOMEM: not so much memory, or
+ * the memory cgroup of who offers has not; the offer stays. EINTR. EDQUOT.
+ * EMFILE, ENFILE. ENOTCONN. EPERM.
  */
 struct mbuf_take {
 	__u64 target;
@@ -1232,7 +1245,8 @@ struct mbuf_take {
  * @resv:	must be 0
  *
  * On an endpoint: ends the peer's offer. Errors: EINVAL. ENOENT: there is no
- * such offer, any more. EBUSY: it is being taken. EPIPE. ENOTCONN. EPERM.
+ * such offer, any more. EBUSY: it is being taken. EPIPE. ECONNREFUSED.
+ * ENOTCONN. EPERM.
  */
 struct mbuf_counter {
 	__u64 target;
@@ -1470,8 +1484,9 @@ struct mbuf_fault {
  * @target:	must be 0
  * @wait:	how long to wait for the first
  * @faults:	array of struct mbuf_fault, to be written
- * @nr:		its length, 1 to %MBUF_BATCH_MAX
- * @stride:	size of an element in bytes, a multiple of 8
+ * @nr:		its length, 1 to mbuf_query.batch_max
+ * @stride:	bytes from one element to the next: sizeof(struct mbuf_fault) or
+ *		more, a multiple of 8, at most 256
  * @flags:	%MBUF_FAULTS_AGAIN: first forget that those which wait have been
  *		told of, as when a pager takes over from another
  * @resv:	must be 0
@@ -1740,8 +1755,9 @@ struct mbuf_paged_info {
  * On an endpoint. Replaces the consent that this side has given to the offer.
  * Errors: EINVAL: an argument, or an offer of %MBUF_OFFER_MEMFD. ENOENT: there
  * is no such offer, any more. EBUSY: it is being taken or provided; or there is
- * something that this side has not claimed. EPIPE: the peer is gone. ENOTCONN.
- * EPERM. EDQUOT. EMFILE, ENFILE. ENOMEM.
+ * something that this side has not claimed. EPIPE: the peer is gone.
+ * ECONNREFUSED: the connection was refused. ENOTCONN. EPERM. EDQUOT. EMFILE,
+ * ENFILE. ENOMEM.
  */
 struct mbuf_consent {
 	__u64 target;
@@ -2067,17 +2083,19 @@ struct mbuf_cap {
  * The errors of SEND, and: EPERM: the queue was made without %MBUF_QUEUE_CAPS,
  * or an endpoint belongs to a thread. EMSGSIZE: more than the queue's max_caps.
  * EBADF: no such descriptor; @table is no session; or there are handles, and no
- * @table. ENOENT: no such handle. EACCES: it may not be passed, or not be copied. EKEYREVOKED.
+ * @table. ENOENT: no such handle. ENOTDIR: a path leads through what is no table.
+ * EACCES: it may not be passed, or not be copied. EKEYREVOKED.
  * EOPNOTSUPP: a descriptor that cannot be carried; a handle that can only be
  * moved, or neither. EBUSY: a handle that another call is moving. ELOOP: it
  * would own the queue that it is sent to. EDQUOT: too many in flight.
  *
  * RECV_CAPS, on a receive right. Descriptors and handles are installed all or
  * none: EMFILE, ENFILE: too few descriptors are free; EDQUOT, ENOMEM: for
- * handles; then the message stays. One that a security module keeps from the
- * receiver, or that was revoked meanwhile, is reported in its element. The
- * errors of RECV, and: EMSGSIZE: less room than capabilities, see @nr_caps.
- * EBADF: @table is no session; or it has handles, and there is no @table.
+ * handles; ENOSPC: the root table is full; then the message stays. One that a
+ * security module keeps from the receiver, or that was revoked meanwhile, is
+ * reported in its element. The errors of RECV, and: EMSGSIZE: less room than
+ * capabilities, see @nr_caps. EBADF: @table is no session; or it has handles, and
+ * there is no @table.
  */
 struct mbuf_xfer_caps {
 	__u64 target;
@@ -2130,8 +2148,9 @@ struct mbuf_give {
  * @id:		out: the table's identity
  *
  * On a session, whose user is charged for it and for the handles in it. Errors:
- * EDQUOT: objects or handles. EEXIST: @handle is taken. ENOENT, ENOTDIR,
- * EACCES, EKEYREVOKED, ELOOP: @target.
+ * EDQUOT: objects or handles. EEXIST: @handle is taken. EINVAL: it is more than
+ * %MBUF_INDEX_MAX. ENOSPC: the table is full. ENOENT, ENOTDIR, EACCES,
+ * EKEYREVOKED, ELOOP: @target.
  */
 struct mbuf_table_create {
 	__u64 target;
@@ -2151,7 +2170,8 @@ struct mbuf_table_create {
  * @resv:	must be 0
  *
  * On a session: makes a handle of a descriptor, which stays. Errors: EBADF.
- * EOPNOTSUPP: of this one no handle can be made. Those of TABLE_CREATE.
+ * EINVAL: @rights. EOPNOTSUPP: of this one no handle can be made. EPERM: nor of
+ * an endpoint that belongs to a thread. Those of TABLE_CREATE.
  */
 struct mbuf_handle_put {
 	__u64 target;
@@ -2197,7 +2217,8 @@ struct mbuf_handle_open {
  * MOVE gives it another place, and what was derived from it stays so. Errors:
  * also EBUSY: another call is moving it. ELOOP: a table into itself.
  *
- * Both: EEXIST, EDQUOT. EINVAL: a right that @from does not have.
+ * Both: EEXIST, EDQUOT, ENOSPC: as TABLE_CREATE. EINVAL: a right that @from does
+ * not have, or @handle is too large.
  */
 struct mbuf_handle_copy {
 	__u64 target;
