@@ -173,14 +173,18 @@ style: module ## checkpatch, sparse, kernel-doc, shellcheck
 analyze: setup ## clang-tidy, cppcheck, the kernel's semantic patches
 	@vm/analyze
 
-install: ## module for the running kernel, library, headers (DESTDIR, prefix)
+install: ## module for the running kernel, library, headers, manual (DESTDIR, prefix)
 	@vm/kbuild --kdir "$(KDIR)" --install "$(DESTDIR)"
 	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
+		DESTDIR=$(DESTDIR) install
+	@$(MAKE) $(quiet) -C Documentation/man prefix=$(prefix) \
 		DESTDIR=$(DESTDIR) install
 
 uninstall: ## undo install
 	@vm/kbuild --kdir "$(KDIR)" --uninstall "$(DESTDIR)"
 	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
+		DESTDIR=$(DESTDIR) uninstall
+	@$(MAKE) $(quiet) -C Documentation/man prefix=$(prefix) \
 		DESTDIR=$(DESTDIR) uninstall
 
 clean: ## remove build/
