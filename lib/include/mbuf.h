@@ -440,7 +440,7 @@ MBUF_EXPORT int mbuf_channel_info(int fd, struct mbuf_channel_info *out);
  * @verdict: 1: the connection is approved; 0: it is refused
  *
  * Return: 0, or -errno: -EINVAL (@verdict, or it has been decided already),
- * -EPIPE (who asked has gone).
+ * -EPIPE (who asked has gone), -EPERM (the endpoint belongs to another thread).
  */
 MBUF_EXPORT int mbuf_approve(int fd, int verdict);
 
@@ -800,8 +800,8 @@ MBUF_EXPORT int mbuf_region_take(int fd, uint64_t min, uint64_t max,
  * @args: see struct mbuf_offer; id is set
  *
  * Return: 0, or -errno: -EINVAL, -EBUSY (there is one without an answer),
- * -EPIPE, -ENOTCONN, -EOPNOTSUPP (the peer is a driver), -EPERM (not such
- * memory), -EDQUOT.
+ * -EPIPE, -ECONNREFUSED (the connection was refused), -ENOTCONN, -EOPNOTSUPP
+ * (the peer is a driver), -EPERM (not such memory), -EDQUOT.
  */
 MBUF_EXPORT int mbuf_offer(int fd, struct mbuf_offer *args);
 
@@ -812,7 +812,7 @@ MBUF_EXPORT int mbuf_offer(int fd, struct mbuf_offer *args);
  * @deadline: how long to wait for an offer
  *
  * Return: 0, or -errno: -EAGAIN, -ETIMEDOUT, -EINTR (nothing), -EPIPE,
- * -ENOTCONN.
+ * -ECONNREFUSED (the connection was refused), -ENOTCONN.
  */
 MBUF_EXPORT int mbuf_offered(int fd, struct mbuf_offered *out,
 			     uint64_t deadline);
@@ -823,8 +823,9 @@ MBUF_EXPORT int mbuf_offered(int fd, struct mbuf_offered *out,
  * @args: see struct mbuf_take; size, rights and region are set
  *
  * Return: 0, or -errno: -EINVAL (not within the offer), -ENOENT (no such offer
- * any more), -EBUSY (another thread takes it), -ENOMEM, -EINTR (it is still
- * offered), -EPIPE, -ENOTCONN, -EDQUOT, -EMFILE, -ENFILE.
+ * any more), -EBUSY (another thread takes it), -EOPNOTSUPP (only a provider can
+ * supply it), -ENOMEM, -EINTR (it is still offered), -EPIPE, -ECONNREFUSED (the
+ * connection was refused), -ENOTCONN, -EDQUOT, -EMFILE, -ENFILE.
  */
 MBUF_EXPORT int mbuf_take(int fd, struct mbuf_take *args);
 
@@ -833,7 +834,8 @@ MBUF_EXPORT int mbuf_take(int fd, struct mbuf_take *args);
  * @fd: an endpoint
  * @args: see struct mbuf_counter
  *
- * Return: 0, or -errno: -EINVAL, -ENOENT, -EBUSY, -EPIPE, -ENOTCONN.
+ * Return: 0, or -errno: -EINVAL, -ENOENT (no such offer any more), -EBUSY (it is
+ * being taken), -EPIPE, -ECONNREFUSED (the connection was refused), -ENOTCONN.
  */
 MBUF_EXPORT int mbuf_counter(int fd, const struct mbuf_counter *args);
 
@@ -993,8 +995,8 @@ MBUF_EXPORT int mbuf_paged_info(int pager, struct mbuf_paged_info *out);
  *
  * Return: the consent, a descriptor to pass on to the provider, or -errno:
  * -EINVAL, -ENOENT (no such offer any more), -EBUSY (it is being taken or
- * provided; or something has to be claimed first), -EPIPE, -ENOTCONN, -EDQUOT,
- * -EMFILE, -ENFILE, -ENOMEM.
+ * provided; or something has to be claimed first), -EPIPE, -ECONNREFUSED (the
+ * connection was refused), -ENOTCONN, -EDQUOT, -EMFILE, -ENFILE, -ENOMEM.
  */
 MBUF_EXPORT int mbuf_consent(int fd, struct mbuf_consent *args);
 
@@ -1164,7 +1166,8 @@ MBUF_EXPORT int mbuf_recv_caps(int fd, struct mbuf_msg *msg,
  * The peer has to be told by a signal.
  *
  * Return: 0, or -errno: -EBUSY (it has not taken the last one), -EOPNOTSUPP (no
- * send right of a queue), -EPIPE, -EPERM (the endpoint is another thread's).
+ * send right of a queue, or the peer is a driver), -EPIPE, -ECONNREFUSED (the
+ * connection was refused), -ENOTCONN, -EPERM (the endpoint is another thread's).
  */
 MBUF_EXPORT int mbuf_give(int end, int send_fd);
 
