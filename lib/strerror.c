@@ -23,11 +23,11 @@ const char *mbuf_strerror(int err)
 	case -EMSGSIZE:
 		return "longer than is allowed, or than the room for it";
 	case -EBADMSG:
-		return "the next message is empty, which read() cannot deliver, only RECV";
+		return "an empty message, for read(); or one with capabilities: RECV_CAPS takes it";
 	case -ENOBUFS:
 		return "the queue is full of messages of higher priority";
 	case -EBUSY:
-		return "somebody else waits for it, or it is attached to a session already";
+		return "somebody else is at it, or waits for it; or it is attached already";
 	case -ENOTCONN:
 		return "the connection has not been approved yet";
 	case -ECONNREFUSED:
@@ -37,15 +37,15 @@ const char *mbuf_strerror(int err)
 	case -ENAMETOOLONG:
 		return "the name is longer than the module allows";
 	case -ENOSPC:
-		return "a listener's list is full; too many accept queues; no protection key left";
+		return "a list or table is full; too many accept queues; no protection key left";
 	case -EALREADY:
-		return "the offer has been taken: look at the answer";
+		return "too late: the offer was taken, the consent used, or the message sent";
 	case -ESTALE:
 		return "a consent was used, replaced or revoked, or its offer is over";
 	case -EXDEV:
 		return "the consents are not those of the two ends of one channel";
 	case -EDQUOT:
-		return "over the user's limit of mbuf objects, memory or bytes in flight";
+		return "over the user's limit of objects, memory, handles, or of what is in flight";
 	case -EBADF:
 		return "not an open descriptor, or one without the right that this needs";
 	case -ENOTTY:
@@ -55,7 +55,7 @@ const char *mbuf_strerror(int err)
 	case -E2BIG:
 		return "asks for something that this version of the module does not know";
 	case -EOPNOTSUPP:
-		return "no table, no binding to threads, no protection keys; or for a provider";
+		return "not possible with this object, with this handle, or on this machine";
 	case -EFAULT:
 		return "an address is not accessible";
 	case -ENOMEM:
@@ -67,11 +67,23 @@ const char *mbuf_strerror(int err)
 	case -ENXIO:
 		return "there is no /dev/mbuf; load the module: modprobe mbuf";
 	case -ENOENT:
-		return "not attached to that; no such offer; or no /dev/mbuf: modprobe mbuf";
+		return "no such handle or offer; not attached; or no /dev/mbuf: modprobe mbuf";
+	case -ENOTDIR:
+		return "a path of handles leads through what is no table";
+	case -EEXIST:
+		return "there is one already: a handle of this index, or a mapping at this address";
+	case -EKEYREVOKED:
+		return "the handle has been revoked";
+	case -EKEYREJECTED:
+		return "sealed with another key";
+	case -ELOOP:
+		return "it would own itself, or be owned or sealed at too many removes";
+	case -ENODATA:
+		return "nothing is loaded";
 	case -ENODEV:
 		return "cannot be mapped; or there is no /dev/mbuf: modprobe mbuf";
 	case -EACCES:
-		return "no permission: to open /dev/mbuf, to connect there, or to provide";
+		return "no permission: for /dev/mbuf, to connect there, or to do so by this handle";
 	case -EPERM:
 		return "not permitted: it belongs to another thread, or that takes a privilege";
 	default:

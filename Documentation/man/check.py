@@ -7,7 +7,7 @@ usage: check.py BUILD-FOLDER LIBMBUF-FOLDER
 mbuf(4) against <linux/mbuf.h>: each call is described in one subsection, with its
 struct as it is in the header and with each error that the header names. Section 3
 against the headers of the library and libmbuf.map: each function has one page,
-with the prototype that it has. Examples are compiled as they are printed:
+with the prototype that it has. mbuf_strerror() knows each of those errors. Examples are compiled as they are printed:
 those of sections 3, 4 and 7 are C, each block is a file, and one that has a
 main() is a program. Pages refer to pages that exist. mandoc has nothing to say.
 What "make install" installs is all of that, with a name for each function, and
@@ -182,6 +182,14 @@ def check_calls(page):
                 known))
 
 
+def check_texts():
+    """mbuf_strerror() has a text for each error that a call can give."""
+    named = set().union(*(c[3] for c in uapi_calls()))
+    known = set(re.findall(r"\bcase -(E[A-Z0-9]+):",
+                           read(os.path.join(TOP, "lib/strerror.c"))))
+    test("mbuf_strerror() knows every error", sorted(named - known))
+
+
 def check_functions(pages):
     symbols = re.findall(r"^\t(mbuf_\w+);$",
                          read(os.path.join(TOP, "lib/libmbuf.map")), re.M)
@@ -322,6 +330,7 @@ def main():
     check_lint(pages)
     check_references(pages)
     check_calls(next(p for p in pages if p.file == "mbuf.4"))
+    check_texts()
     check_functions(pages)
     check_examples(pages, build, libmbuf)
     check_install(pages)
