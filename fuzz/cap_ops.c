@@ -11,32 +11,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <linux/mbuf.h>
+#include "fields.h"
 #include "fuzz.h"
 
 /* Where each call writes the path that handles may be: into table 2. */
 #define PATH_AT		(ARENA_BASE + 120 * PAGE)
 #define PATH		(MBUF_HANDLE_PATH | PATH_AT)
 
-#define FIELD(_struct, _field)						\
-	.at = offsetof(struct _struct, _field),				\
-	.width = sizeof(((struct _struct *)0)->_field)
-#define NUM(_name, _struct, _field, ...)				\
-	{ .name = (_name), .type = A_NUM, FIELD(_struct, _field), ##__VA_ARGS__ }
-#define FLAGS(_name, _struct, _field, _vals, ...)			\
-	{ .name = (_name), .type = A_FLAGS, FIELD(_struct, _field),	\
-	  VALS(_vals), ##__VA_ARGS__ }
-#define PTR(_name, _struct, _field)					\
-	{ .name = (_name), .type = A_PTR, FIELD(_struct, _field) }
-#define OUT(_name, _struct, _field, _kinds)				\
-	{ .name = (_name), .type = A_OUT, .kinds = (_kinds),		\
-	  FIELD(_struct, _field) }
-#define IN(_name, _struct, _field, _kinds, ...)				\
-	{ .name = (_name), .type = A_FD, .kinds = (_kinds),		\
-	  FIELD(_struct, _field), ##__VA_ARGS__ }
-
-static const char *const mode_names[] = { "forever", "now", "until", NULL };
-static const uint64_t mode_vals[] = { 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2 };
-static const uint64_t one_vals[] = { 1, 0x100, 0x80000000 };
 static const uint64_t handle_vals[] = {
 	1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, PATH, PATH,
 	MBUF_INDEX_MAX, MBUF_INDEX_MAX + 1,
@@ -567,12 +548,6 @@ static void unseal_check(struct ctx *c, const struct value *arg,
 static const int unseal_errors[] = {
 	NEW_ERRORS, EKEYREJECTED, EMSGSIZE, EMFILE, ENFILE, EINTR, 0
 };
-
-#define CALL(_name, _NAME, _weight, _flags, ...)			\
-	{ .name = #_name, .weight = (_weight),				\
-	  .flags = (_flags) | OP_ERRORS | OP_IOCTL | OP_ARMS,		\
-	  .nr_args = NELEMS(_name##_args), .args = _name##_args,	\
-	  .run = run_ioctl, .cmd = MBUF_IOC_##_NAME, ##__VA_ARGS__ }
 
 const struct op cap_ops[] = {
 	CALL(send_caps, SEND_CAPS, 20, OP_TIMED, .fill = send_caps_fill,

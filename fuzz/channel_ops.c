@@ -13,33 +13,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/mbuf.h>
+#include "fields.h"
 #include "fuzz.h"
 
-static const uint64_t one_vals[] = { 1, 0x100, 0x80000000 };
 static const uint64_t cookie_vals[] = { 0, 1, 2, 7 };
 static const uint64_t stride_vals[] = { 16, 16, 16, 24, 64, 256, 264, 8, 0 };
-
-/* The field of an ioctl's struct that an argument is. */
-#define FIELD(_struct, _field)						\
-	.at = offsetof(struct _struct, _field),				\
-	.width = sizeof(((struct _struct *)0)->_field)
-
-#define NUM(_name, _struct, _field, ...)				\
-	{ .name = (_name), .type = A_NUM, FIELD(_struct, _field), ##__VA_ARGS__ }
-#define FLAGS(_name, _struct, _field, _vals, ...)			\
-	{ .name = (_name), .type = A_FLAGS, FIELD(_struct, _field),	\
-	  VALS(_vals), ##__VA_ARGS__ }
-#define PTR(_name, _struct, _field)					\
-	{ .name = (_name), .type = A_PTR, FIELD(_struct, _field) }
-#define OUT(_name, _struct, _field, _kinds)				\
-	{ .name = (_name), .type = A_OUT, .kinds = (_kinds),		\
-	  FIELD(_struct, _field) }
-#define IN(_name, _struct, _field, _kinds, ...)				\
-	{ .name = (_name), .type = A_FD, .kinds = (_kinds),		\
-	  FIELD(_struct, _field), ##__VA_ARGS__ }
-
-static const char *const mode_names[] = { "forever", "now", "until", NULL };
-static const uint64_t mode_vals[] = { 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2 };
 
 /* Follow IOCTL_FIELDS wherever there is a struct mbuf_wait. */
 #define WAIT_FIELDS(_struct)						\
@@ -1225,12 +1203,6 @@ static long op_map(struct ctx *c, const struct value *arg)
 	munmap(map, len);
 	return ret;
 }
-
-#define CALL(_name, _NAME, _weight, _flags, ...)			\
-	{ .name = #_name, .weight = (_weight),				\
-	  .flags = (_flags) | OP_ERRORS | OP_IOCTL | OP_ARMS,		\
-	  .nr_args = NELEMS(_name##_args), .args = _name##_args,	\
-	  .run = run_ioctl, .cmd = MBUF_IOC_##_NAME, ##__VA_ARGS__ }
 
 const struct op channel_ops[] = {
 	CALL(channel_create, CHANNEL_CREATE, 12, OP_SETUP | OP_MAKES,
