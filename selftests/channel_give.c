@@ -717,6 +717,7 @@ static void *taker_main(void *arg)
 TEST_F(give, race)
 {
 	_Atomic long gave = 0, took = 0, failed = 0;
+	struct race race = race_begin();
 	_Atomic bool stop = false;
 	struct racer r[5] = {
 		{ self->a, self->sfd, NULL, &stop, &gave, &failed, 0 },
@@ -734,7 +735,8 @@ TEST_F(give, race)
 		ASSERT_EQ(0, pthread_create(&r[i].thread, NULL,
 					    i < 2 ? giver_main : taker_main,
 					    &r[i]));
-	EXPECT_TRUE(EVENTUALLY(took >= 20000 || failed));
+	EXPECT_TRUE(EVENTUALLY(took >= 20000 || failed ||
+			       (took && now_ns() > race.end)));
 	stop = true;
 	for (i = 0; i < 5; i++)
 		pthread_join(r[i].thread, NULL);
