@@ -28,6 +28,8 @@
  *
  * Waiting for the pager can take for ever. So nobody waits with a lock held:
  * not the one of the address space either, as others need that to look at it.
+ * Who has given that up cannot fail, but has to try again, and is told then that
+ * it was refused.
  */
 #ifndef _MBUF_PAGED_H
 #define _MBUF_PAGED_H

@@ -233,6 +233,61 @@ static int fault_sleep(struct mbuf_paged *p, struct paged_fault *f,
 	return state;
 }
 
+/*
+ * Who was refused
+ *
+ * A fault that has given up its lock has nothing to say but that it has to be
+ * made again: its caller may go on with a mapping that is not there any more
+ * otherwise, as mlockall() does. So it is noted down for the next time.
+ */
+
+static void refusal_note(struct mbuf_paged *p, pgoff_t index)
+{
+	struct paged_refusal *r;
+
+	xa_lock(&p->pages);
+	p->last_refusal = (p->last_refusal + 1) % PAGED_REFUSALS;
+	r = &p->refusals[p->last_refusal];
+	/* The oldest is forgotten: that one will ask again. */
+	if (!r->start)
+		WRITE_ONCE(p->nr_refusals, p->nr_refusals + 1);
+	r->task = current;
+	r->start = current->start_boottime;
+	r->index = index;
+	xa_unlock(&p->pages);
+}
+
+/*
+ * Was the current task refused this page, when it tried the same access before?
+ * It will not be told again. An access in user mode that is not a further try is
+ * another one: a signal was handled before it came to that. page_mkwrite() is
+ * not told, and takes all for one.
+ */
+static bool refusal_take(struct mbuf_paged *p, const struct vm_fault *vmf)
+{
+	bool found = false;
+	unsigned int i;
+
+	/* What it has noted itself it sees. */
+	if (likely(!READ_ONCE(p->nr_refusals)))
+		return false;
+	xa_lock(&p->pages);
+	for (i = 0; i < PAGED_REFUSALS; i++) {
+		struct paged_refusal *r = &p->refusals[i];
+
+		if (!r->start || r->task != current ||
+		    r->start != current->start_boottime ||
+		    r->index != vmf->pgoff)
+			continue;
+		r->start = 0;
+		WRITE_ONCE(p->nr_refusals, p->nr_refusals - 1);
+		found = true;
+	}
+	xa_unlock(&p->pages);
+	return found && (vmf->flags & FAULT_FLAG_TRIED ||
+			 !(vmf->flags & FAULT_FLAG_USER));
+}
+
 /* Pages that are there */
 
 /* A page that may be mapped. Under the region's lock. */
@@ -283,7 +338,6 @@ out:
 static vm_fault_t paged_wait(struct vm_fault *vmf, struct mbuf_paged *p,
 			     bool write)
 {
-	struct mm_struct *mm = vmf->vma->vm_mm;
 	unsigned int mode = TASK_KILLABLE;
 	struct paged_fault f = {
 		.index = vmf->pgoff,
@@ -339,12 +393,8 @@ static vm_fault_t paged_wait(struct vm_fault *vmf, struct mbuf_paged *p,
 	    vmf->flags & FAULT_FLAG_INTERRUPTIBLE)
 		mode = TASK_INTERRUPTIBLE;
 	state = fault_sleep(p, &f, mode);
-	/*
-	 * Only with the lock held can a fault fail. The mapping is not looked
-	 * at any more. Who is being killed need not be told.
-	 */
-	if (state == PAGED_REFUSED && !mmap_read_lock_killable(mm))
-		ret = VM_FAULT_SIGBUS;
+	if (state == PAGED_REFUSED)
+		refusal_note(p, f.index);
 	fput(file);
 	return ret;
 
@@ -398,7 +448,7 @@ static vm_fault_t paged_fault(struct vm_fault *vmf)
 	struct folio *folio;
 	vm_fault_t ret;
 
-	if (vmf->pgoff >= p->nr)
+	if (vmf->pgoff >= p->nr || refusal_take(p, vmf))
 		return VM_FAULT_SIGBUS;
 	do {
 		folio = page_get_locked(p, vmf->pgoff, write);
@@ -426,6 +476,9 @@ static vm_fault_t paged_mkwrite(struct vm_fault *vmf)
 	pgoff_t index = vmf->pgoff;
 	bool may;
 
+	/* While it waited to write, somebody has mapped the page to read it. */
+	if (refusal_take(p, vmf))
+		return VM_FAULT_SIGBUS;
 	folio_lock(folio);
 	xa_lock(&p->pages);
 	may = page_there(p, index, true) == folio;

@@ -20,6 +20,21 @@
 #define PAGED_DIRTY	XA_MARK_1	/* written to */
 #define PAGED_ASK	XA_MARK_2	/* who wants to write has to ask */
 
+/* More than that at the same moment, and the pager is asked once more. */
+#define PAGED_REFUSALS	32
+
+/**
+ * struct paged_refusal - somebody who was refused, and does not know it yet
+ * @task: who; only to be compared
+ * @start: when it was started: @task may be another one by now. 0: nobody
+ * @index: the page
+ */
+struct paged_refusal {
+	const struct task_struct *task;
+	u64 start;
+	pgoff_t index;
+};
+
 /**
  * struct mbuf_paged - a paged region
  * @pages: folios by index; its lock protects the region
@@ -33,6 +48,9 @@
  * @bell: pagers that wait for @fresh, and pollers
  * @clients: rights that are left
  * @dead: the pager is gone
+ * @refusals: those who have yet to be told
+ * @nr_refusals: how many of these are in use; also read without the lock
+ * @last_refusal: the newest of them
  * @last_id: of a fault
  * @waiting: tasks that wait
  * @resident: pages that are there
@@ -57,6 +75,10 @@ struct mbuf_paged {
 	wait_queue_head_t bell;
 	unsigned int clients;
 	bool dead;
+
+	struct paged_refusal refusals[PAGED_REFUSALS];
+	unsigned int nr_refusals;
+	unsigned int last_refusal;
 
 	u64 last_id;
 	u64 waiting;

@@ -340,6 +340,93 @@ TEST_F(paged, refuse_a_system_call)
 	close(fds[1]);
 }
 
+struct locked_child {
+	uint8_t *p;
+	size_t size;
+	_Atomic bool go, gone;
+};
+
+static void *locked_main(void *arg)
+{
+	(void)arg;
+	return (void *)(long)(mlockall(MCL_CURRENT) ? errno : 0);
+}
+
+/* One thread brings in all there is; another takes the region away meanwhile. */
+static int locked_child(void *arg)
+{
+	struct locked_child *c = arg;
+	pthread_t t;
+	void *ret;
+
+	CHECK(!pthread_create(&t, NULL, locked_main, NULL));
+	while (!atomic_load(&c->go))
+		sched_yield();
+	CHECK(!munmap(c->p, c->size));
+	atomic_store(&c->gone, true);
+	pthread_join(t, &ret);
+	CHECK(!ret);
+	return 0;
+}
+
+/*
+ * Who brings in pages of several mappings goes on with the next when one is
+ * refused, and relies on that the one that failed is still there if nobody told
+ * it that it had no lock meanwhile. A kernel with KASAN tells if it is not.
+ */
+TEST_F(paged, refuse_what_is_not_mapped_any_more)
+{
+	struct locked_child *c = map_shared(sizeof(*c));
+	struct mbuf_fault f;
+	pid_t pid;
+	int i;
+
+	ASSERT_NE(NULL, c);
+	c->p = self->p;
+	c->size = self->size;
+	for (i = 0; i < 8; i++) {
+		atomic_store(&c->go, false);
+		atomic_store(&c->gone, false);
+		pid = spawn(locked_child, c);
+		ASSERT_EQ(1, pg_fault(self->pager, &f));
+		ASSERT_TRUE(EVENTUALLY(waits(self->pager, 1)));
+		atomic_store(&c->go, true);
+		ASSERT_TRUE(EVENTUALLY(atomic_load(&c->gone)));
+		EXPECT_EQ(0, pg_refuse(self->pager, &f));
+		EXPECT_EQ(0, reap(pid));
+	}
+	munmap(c, sizeof(*c));
+}
+
+/* More than the kernel keeps in mind at once: then some are refused again. */
+TEST_F(paged, refuse_many)
+{
+	struct toucher t[48];
+	struct mbuf_fault f;
+	unsigned int i, left = 48;
+	int ret;
+
+	for (i = 0; i < 48; i++)
+		ASSERT_TRUE(toucher_start(&t[i], self->p + PAGE(i % 2), -1));
+	ASSERT_WAITING(48);
+	while (left) {
+		ret = pg_faults(self->pager, &f, 1, in_ms(10));
+		ASSERT_TRUE(ret == 1 || ret == -ETIMEDOUT);
+		if (ret == 1)
+			EXPECT_EQ(0, pg_refuse(self->pager, &f));
+		for (i = 0, left = 0; i < 48; i++)
+			left += !atomic_load(&t[i].done);
+	}
+	for (i = 0; i < 48; i++)
+		EXPECT_EQ(-SIGBUS, toucher_join(&t[i]));
+	/* And nobody for nothing. */
+	supply_pages(0, 2);
+	for (i = 0; i < 48; i++)
+		ASSERT_TRUE(toucher_start(&t[i], self->p + PAGE(i % 2), -1));
+	for (i = 0; i < 48; i++)
+		EXPECT_LE(0, toucher_join(&t[i]));
+}
+
 /* Those who wait for one page share a message. */
 TEST_F(paged, shared_message)
 {
