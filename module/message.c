@@ -104,6 +104,7 @@ static void message_back(struct mbuf_message *m)
 {
 	m->item = m->w.item;
 	WRITE_ONCE(m->loaded, true);
+	m->item->at = 0;
 	mbuf_item_drop_creds(m->item);
 	/* While the queue is still there: it could be the owner. */
 	if (m->item->caps)

@@ -54,6 +54,11 @@ static const struct nla_policy flush_policy[MBUF_A_OBJECT_ID + 1] = {
 	[MBUF_A_OBJECT_ID]	= { .type = NLA_U64 },
 };
 
+static const struct nla_policy latency_policy[MBUF_A_OBJECT_MEASURE + 1] = {
+	[MBUF_A_OBJECT_ID]	= { .type = NLA_U64 },
+	[MBUF_A_OBJECT_MEASURE]	= { .type = NLA_FLAG },
+};
+
 /* Who asks, and what may it see? */
 
 /**
@@ -406,9 +411,10 @@ static int queue_find(const struct mbuf_view *v, void *arg)
 	return FOUND;
 }
 
-static int queue_flush(struct sk_buff *skb, struct genl_info *info)
+/* The queue that a request names: in @s, with a reference, on success only. */
+static int queue_get(struct object_search *s, struct sk_buff *skb,
+		     struct genl_info *info)
 {
-	struct object_search s = { .err = -ENOENT };
 	struct request r;
 	int err;
 
@@ -419,18 +425,34 @@ static int queue_flush(struct sk_buff *skb, struct genl_info *info)
 		return err;
 	r.id = nla_get_u64(info->attrs[MBUF_A_OBJECT_ID]);
 	r.nobody = !r.id;
-	s.r = &r;
-	mbuf_registry_visit(&r.at, queue_find, &s);
+	s->r = &r;
+	s->err = -ENOENT;
+	mbuf_registry_visit(&r.at, queue_find, s);
 	request_end(&r);
-	if (s.err) {
-		if (s.err == -ENOENT)
-			NL_SET_ERR_MSG(info->extack, "no such object");
-		else
-			NL_SET_ERR_MSG(info->extack, "not a queue");
-		return s.err;
-	}
-	err = s.kind->flush(s.object);
+	if (s->err == -ENOENT)
+		NL_SET_ERR_MSG(info->extack, "no such object");
+	else if (s->err)
+		NL_SET_ERR_MSG(info->extack, "not a queue");
+	return s->err;
+}
+
+static int queue_flush(struct sk_buff *skb, struct genl_info *info)
+{
+	struct object_search s;
+	int err = queue_get(&s, skb, info);
+
+	if (!err)
+		err = s.kind->flush(s.object);
 	return min(err, 0);
+}
+
+static int queue_latency(struct sk_buff *skb, struct genl_info *info)
+{
+	struct object_search s;
+	int err = queue_get(&s, skb, info);
+
+	return err ?: s.kind->measure(s.object,
+				      info->attrs[MBUF_A_OBJECT_MEASURE]);
 }
 
 /* Users */
@@ -661,6 +683,11 @@ static const struct genl_ops mbuf_ops[] = {
 		.doit		= queue_flush,
 		.policy		= flush_policy,
 		.maxattr	= ARRAY_SIZE(flush_policy) - 1,
+	}, {
+		.cmd		= MBUF_CMD_QUEUE_LATENCY,
+		.doit		= queue_latency,
+		.policy		= latency_policy,
+		.maxattr	= ARRAY_SIZE(latency_policy) - 1,
 	},
 };
 

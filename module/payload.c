@@ -147,6 +147,7 @@ struct mbuf_item *mbuf_item_new(size_t len)
 	item->kind = MBUF_ITEM_OWN;
 	item->pid = NULL;
 	item->caps = NULL;
+	item->at = 0;
 	return item;
 
 uncharge:
@@ -300,6 +301,7 @@ int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size)
 			item->kind = MBUF_ITEM_SLOT;
 			item->pid = NULL;
 			item->caps = NULL;
+			item->at = 0;
 			item->data = item + 1;
 			item->next = s->free;
 			s->free = item;
@@ -351,6 +353,7 @@ struct mbuf_item *mbuf_slots_new_spare(const struct mbuf_slots *s)
 		item->kind = MBUF_ITEM_SPARE;
 		item->pid = NULL;
 		item->caps = NULL;
+		item->at = 0;
 		item->data = item + 1;
 	}
 	return item;

@@ -77,6 +77,8 @@ enum mbuf_item_kind {
  * @data: the payload, behind the item or allocated by itself
  * @caps: MBUF_ITEM_OWN: capabilities, or NULL
  * @room: MBUF_ITEM_OWN: the largest @len that there is memory for
+ * @at: when it was sent, in nanoseconds, if it is to be measured how long it
+ *	takes; otherwise 0
  */
 struct mbuf_item {
 	struct mbuf_item *next;
@@ -91,6 +93,7 @@ struct mbuf_item {
 	void *data;
 	struct mbuf_caps *caps;
 	u32 room;
+	u64 at;
 };
 
 /**

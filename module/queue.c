@@ -52,6 +52,7 @@ static struct mbuf_queue *queue_alloc(const struct mbuf_queue_spec *spec)
 	q->max_msg = spec->max_msg;
 	q->max_caps = spec->max_caps;
 	q->flags = spec->flags;
+	q->stamp = spec->flags & MBUF_QUEUE_CREDS;
 	q->nr_recv = 1;
 	INIT_LIST_HEAD(&q->receivers);
 	init_waitqueue_head(&q->poll_in);
@@ -66,8 +67,10 @@ static struct mbuf_queue *queue_alloc(const struct mbuf_queue_spec *spec)
 
 static void queue_put(struct mbuf_queue *q)
 {
-	if (refcount_dec_and_test(&q->ref))
-		kfree(q);
+	if (!refcount_dec_and_test(&q->ref))
+		return;
+	kfree(q->latency);
+	kfree(q);
 }
 
 static void poll_wake_all(wait_queue_head_t *wq, __poll_t events)
@@ -297,12 +300,28 @@ static u64 queue_id(const struct mbuf_node *node)
 	return queue_of_node(node)->id;
 }
 
+static int latency_describe(const struct mbuf_latency *l, struct sk_buff *skb)
+{
+	struct nlattr *nest = nla_nest_start(skb, MBUF_A_QUEUE_LATENCY);
+
+	if (!nest || nla_put(skb, MBUF_A_LATENCY_BUCKETS, sizeof(l->bucket),
+			     l->bucket) ||
+	    nla_put_u64_64bit(skb, MBUF_A_LATENCY_TOTAL, l->total,
+			      MBUF_A_LATENCY_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_LATENCY_LONGEST, l->longest,
+			      MBUF_A_LATENCY_PAD))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
 static int queue_describe(void *object, struct sk_buff *skb,
 			  const struct mbuf_reader *reader)
 {
 	struct mbuf_queue *q = queue_of_node(object);
 	u64 parent = mbuf_nest_parent_id(&q->nest);
 	struct mbuf_queue_info info = { };
+	int err = 0;
 
 	queue_snapshot(q, &info);
 	if (nla_put_u32(skb, MBUF_A_QUEUE_SLOTS, info.slots) ||
@@ -330,7 +349,11 @@ static int queue_describe(void *object, struct sk_buff *skb,
 	    (parent && nla_put_u64_64bit(skb, MBUF_A_QUEUE_PARENT_ID, parent,
 					 MBUF_A_QUEUE_PAD)))
 		return -EMSGSIZE;
-	return 0;
+	spin_lock(&q->lock);
+	if (q->latency)
+		err = latency_describe(q->latency, skb);
+	spin_unlock(&q->lock);
+	return err;
 }
 
 static bool queue_get(void *object)
@@ -347,6 +370,28 @@ static int queue_flush(void *object)
 	return nr;
 }
 
+static int queue_measure(void *object, bool on)
+{
+	struct mbuf_queue *q = queue_of_node(object);
+	struct mbuf_latency *latency = NULL;
+
+	if (on) {
+		latency = kzalloc(sizeof(*latency), GFP_KERNEL_ACCOUNT);
+		if (!latency) {
+			queue_put(q);
+			return -ENOMEM;
+		}
+	}
+	spin_lock(&q->lock);
+	swap(q->latency, latency);
+	WRITE_ONCE(q->stamp, (q->stamp & ~QUEUE_TIMED) |
+			     (on ? QUEUE_TIMED : 0));
+	spin_unlock(&q->lock);
+	kfree(latency);
+	queue_put(q);
+	return 0;
+}
+
 static const struct mbuf_kind queue_kind = {
 	.type		= MBUF_OBJECT_TYPE_QUEUE,
 	.attr		= MBUF_A_OBJECT_QUEUE,
@@ -354,6 +399,7 @@ static const struct mbuf_kind queue_kind = {
 	.describe	= queue_describe,
 	.get		= queue_get,
 	.flush		= queue_flush,
+	.measure	= queue_measure,
 };
 
 /**
@@ -531,7 +577,11 @@ static ssize_t queue_write_uaddr(struct mbuf_queue *q,
 				 const struct mbuf_uaddr *u, bool nowait)
 {
 	struct mbuf_deadline deadline;
-	const struct mbuf_send_how how = { .deadline = &deadline };
+	const struct mbuf_send_how how = {
+		.deadline = &deadline,
+		/* Who it is that writes is not noted. */
+		.stamp = READ_ONCE(q->stamp) & QUEUE_TIMED,
+	};
 	u64 seq;
 	int err;
 
@@ -644,7 +694,7 @@ static int queue_send_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	const struct mbuf_send_how how = {
 		.deadline = deadline,
 		.prio = msg->prio,
-		.stamp = q->flags & MBUF_QUEUE_CREDS,
+		.stamp = READ_ONCE(q->stamp),
 	};
 	struct mbuf_uaddr u;
 	int err;
@@ -802,7 +852,7 @@ static int queue_send_caps(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	const struct mbuf_send_how how = {
 		.deadline = deadline,
 		.prio = msg->prio,
-		.stamp = q->flags & MBUF_QUEUE_CREDS,
+		.stamp = READ_ONCE(q->stamp),
 	};
 	struct mbuf_uaddr u;
 	int err;
@@ -1066,6 +1116,8 @@ static void queue_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "mbuf-refused:\t%llu\n", info.refused);
 	seq_printf(m, "mbuf-send-blocked:\t%llu\n", info.send_blocked);
 	seq_printf(m, "mbuf-recv-blocked:\t%llu\n", info.recv_blocked);
+	seq_printf(m, "mbuf-measured:\t%d\n",
+		   !!(READ_ONCE(q->stamp) & QUEUE_TIMED));
 }
 
 static const struct file_operations queue_fops = {

@@ -17,6 +17,9 @@
 #include "trace.h"
 #include "wait.h"
 
+/* To be noted of what is sent, besides MBUF_QUEUE_CREDS: when that was. */
+#define QUEUE_TIMED	BIT(31)
+
 /* Payload that a burst of a batch may copy before it lets go of the lock. */
 #define MBUF_BURST_BYTES	4096
 
@@ -31,6 +34,18 @@ struct mbuf_level {
 };
 
 /**
+ * struct mbuf_latency - how long messages took
+ * @bucket: how many took 2^i nanoseconds and more
+ * @total: nanoseconds of all
+ * @longest: of one
+ */
+struct mbuf_latency {
+	u64 bucket[MBUF_LATENCY_BUCKETS];
+	u64 total;
+	u64 longest;
+};
+
+/**
  * struct mbuf_queue - a queue
  * @lock: protects all but what is constant
  * @depth: messages in the queue
@@ -38,6 +53,10 @@ struct mbuf_level {
  * @max_msg: the largest message in bytes; constant
  * @flags: MBUF_QUEUE_*; constant
  * @max_caps: the most capabilities that a message carries; constant
+ * @stamp: what is noted of each message that is sent: MBUF_QUEUE_CREDS,
+ *	QUEUE_TIMED; may be read without the lock
+ * @latency: how long messages took, if that is measured; its memory is that of
+ *	who asked for it, and bounded by the number of queues
  * @nr_recv: receive rights; 0: dead
  * @nr_send: send rights
  * @queued_map: which levels have messages in the queue
@@ -88,6 +107,8 @@ struct mbuf_queue {
 	u32 nr_parked;
 	u32 nr_waiting;
 	u32 max_caps;
+	u32 stamp;
+	struct mbuf_latency *latency;
 	wait_queue_head_t poll_in;
 	wait_queue_head_t poll_out;
 	refcount_t ref;
@@ -123,7 +144,7 @@ struct mbuf_effects {
 struct mbuf_send_how {
 	const struct mbuf_deadline *deadline;
 	u8 prio;
-	bool stamp;
+	u32 stamp;
 };
 
 /* How to receive; the payload apart. */
@@ -150,6 +171,8 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 			  const struct mbuf_msg __user *elem, u32 nr);
 u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 			  u32 nr);
+void mbuf_queue_stamp(struct mbuf_item *item, u32 stamp);
+void mbuf_queue_timed(struct mbuf_queue *q, struct mbuf_item *item);
 void __mbuf_effects(struct mbuf_queue *q, struct mbuf_effects *fx);
 
 /**

@@ -111,6 +111,29 @@ static u32 item_nr_caps(const struct mbuf_item *item)
 	return item->caps ? item->caps->nr : 0;
 }
 
+/**
+ * mbuf_queue_timed() - a receiver has got a message of which it is known when
+ *	it was sent
+ * @q: the queue
+ * @item: the message
+ *
+ * Context: under the lock.
+ */
+noinline void mbuf_queue_timed(struct mbuf_queue *q, struct mbuf_item *item)
+{
+	u64 ns = ktime_get_ns() - item->at;
+	struct mbuf_latency *l = q->latency;
+
+	/* It may be a slot, and carry another message next. */
+	item->at = 0;
+	/* Nobody wants to know it any more. */
+	if (!l)
+		return;
+	l->bucket[clamp(fls64(ns) - 1, 0, MBUF_LATENCY_BUCKETS - 1)]++;
+	l->total += ns;
+	l->longest = max(l->longest, ns);
+}
+
 /* A message has left the queue: the next that is parked can enter. */
 static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 {
@@ -174,6 +197,7 @@ static inline struct mbuf_item *queue_take(struct mbuf_queue *q,
 static bool queue_drop_next(struct mbuf_queue *q)
 {
 	struct mbuf_effects fx = { };
+	struct mbuf_item *item;
 	bool full;
 
 	spin_lock(&q->lock);
@@ -183,7 +207,9 @@ static bool queue_drop_next(struct mbuf_queue *q)
 	}
 	full = !queue_has_room(q);
 	q->dropped++;
-	queue_discard(q, queue_unlink(q, fls64(q->queued_map) - 1), &fx);
+	item = queue_unlink(q, fls64(q->queued_map) - 1);
+	item->at = 0;
+	queue_discard(q, item, &fx);
 	if (full)
 		queue_not_full(q, &fx);
 	spin_unlock(&q->lock);
@@ -296,6 +322,11 @@ static ssize_t queue_deliver(struct mbuf_queue *q, struct mbuf_item *item,
 	}
 
 	ret = item->len;
+	if (unlikely(item->at)) {
+		spin_lock(&q->lock);
+		mbuf_queue_timed(q, item);
+		spin_unlock(&q->lock);
+	}
 	if (item->kind == MBUF_ITEM_OWN) {
 		mbuf_item_free(item);
 		item = NULL;
@@ -380,6 +411,8 @@ static __always_inline int queue_try_recv(struct mbuf_queue *q,
 		return -EFAULT;
 
 	queue_take(q, prio, fx);
+	if (unlikely(item->at))
+		mbuf_queue_timed(q, item);
 	queue_discard(q, item, fx);
 	return 0;
 }

@@ -17,9 +17,12 @@ static bool queue_refuses(const struct mbuf_queue *q, u8 prio)
  */
 void mbuf_queue_overwrite(struct mbuf_queue *q, struct mbuf_effects *fx)
 {
+	struct mbuf_item *item = queue_unlink(q, __ffs64(q->queued_map));
+
 	q->dropped++;
 	trace_mbuf_drop(q->id, 1, MBUF_TRACE_OVERWRITTEN);
-	queue_discard(q, queue_unlink(q, __ffs64(q->queued_map)), fx);
+	item->at = 0;
+	queue_discard(q, item, fx);
 }
 
 /* Under the lock. */
@@ -48,12 +51,27 @@ static inline void queue_found_full(struct mbuf_queue *q)
 		__queue_found_full(q);
 }
 
+/**
+ * mbuf_queue_stamp() - note what there is to be noted of a message's sender
+ * @item: the message
+ * @stamp: what: MBUF_QUEUE_CREDS, QUEUE_TIMED
+ *
+ * Context: by the sender.
+ */
+void mbuf_queue_stamp(struct mbuf_item *item, u32 stamp)
+{
+	if (stamp & MBUF_QUEUE_CREDS)
+		mbuf_item_stamp(item);
+	if (stamp & QUEUE_TIMED)
+		item->at = ktime_get_ns();
+}
+
 static inline void queue_fill(struct mbuf_queue *q, struct mbuf_item *item,
 			      const struct mbuf_send_how *how)
 {
 	item->prio = how->prio;
 	if (unlikely(how->stamp))
-		mbuf_item_stamp(item);
+		mbuf_queue_stamp(item, how->stamp);
 }
 
 /* @item enters the queue, which has room, or goes to a waiting receiver. */
@@ -394,8 +412,8 @@ static void queue_enter_copy(struct mbuf_queue *q, const struct mbuf_item *item,
 	memcpy(slot->data, item->data, item->len);
 	slot->len = item->len;
 	slot->prio = item->prio;
-	if (unlikely(q->flags & MBUF_QUEUE_CREDS))
-		mbuf_item_stamp(slot);
+	if (unlikely(q->stamp))
+		mbuf_queue_stamp(slot, q->stamp);
 	queue_enter(q, slot, fx);
 }
 
@@ -433,8 +451,9 @@ int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
 	if (copy && q->nr_recv && queue_has_room(q)) {
 		queue_enter_copy(q, *item, &fx);
 	} else {
-		if (unlikely(q->flags & MBUF_QUEUE_CREDS && !(*item)->pid))
-			mbuf_item_stamp(*item);
+		if (unlikely(q->stamp))
+			mbuf_queue_stamp(*item, (*item)->pid ?
+					 q->stamp & QUEUE_TIMED : q->stamp);
 		err = queue_enter_own(q, *item, &fx);
 		if (err == -EAGAIN) {
 			/* Others look at it, and at where it is. */
@@ -515,7 +534,7 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 			  const struct mbuf_msg __user *elem, u32 nr)
 {
 	struct mbuf_effects fx = { };
-	struct mbuf_send_how how = { .stamp = q->flags & MBUF_QUEUE_CREDS };
+	struct mbuf_send_how how = { .stamp = READ_ONCE(q->stamp) };
 	struct mbuf_uaddr u;
 	struct mbuf_msg msg;
 	u32 done, bytes = 0;

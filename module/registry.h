@@ -86,11 +86,13 @@ struct mbuf_reader {
  * @id: identity of the object; NULL if it has no node
  * @describe: put attributes into a message. Under registry_lock, may take the
  *	object's spinlocks, must not sleep. 0, or -EMSGSIZE if there is no room
- * @get: take a reference to a linked object, so that @flush can be called.
- *	Under registry_lock. false if it is about to end. NULL if there is no
- *	@flush
+ * @get: take a reference to a linked object, so that @flush or @measure can be
+ *	called. Under registry_lock. false if it is about to end. NULL if there
+ *	are none
  * @flush: drop what the object holds for others, and the reference. Process
  *	context, may sleep. How much was dropped, or an error
+ * @measure: measure how long things take, or do not; and drop the reference.
+ *	Process context, may sleep. 0 or an error
  *
  * They get the object's node; of a kind that has none, what its view says.
  */
@@ -102,6 +104,7 @@ struct mbuf_kind {
 			const struct mbuf_reader *reader);
 	bool (*get)(void *object);
 	int (*flush)(void *object);
+	int (*measure)(void *object, bool on);
 };
 
 /**

@@ -301,6 +301,10 @@ TEST_F(spec, replies_are_as_described)
 	uint32_t num = 0;
 
 	NL_QUEUE(4, 64, 0);
+	nl_begin(&self->nl, MBUF_CMD_QUEUE_LATENCY, NLM_F_ACK);
+	nl_put_u64(&self->nl, MBUF_A_OBJECT_ID, get_info(self->base.rfd).id);
+	nl_put(&self->nl, MBUF_A_OBJECT_MEASURE, NULL, 0);
+	ASSERT_EQ(0, nl_ask(&self->nl, NULL, NULL));
 	ASSERT_EQ(0, ch_create(self->base.session, 0, end));
 	lfd = ls_listen(self->base.session, 0777, 4);
 	ASSERT_LE(0, lfd);

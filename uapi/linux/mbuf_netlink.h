@@ -102,6 +102,9 @@ enum mbuf_notice {
 /* After how long a pager is slow. */
 #define MBUF_PAGER_SLOW_MS	1000
 
+/* Buckets of a queue's latency: those of 2^i to 2^(i+1) - 1 nanoseconds. */
+#define MBUF_LATENCY_BUCKETS	40
+
 /**
  * enum mbuf_resource_type - what a user can have too much of
  * @MBUF_RESOURCE_TYPE_OBJECTS:	objects
@@ -138,6 +141,7 @@ enum {
 	MBUF_A_OBJECT_KEY,
 	MBUF_A_OBJECT_CONSENT,
 	MBUF_A_OBJECT_PAGED,
+	MBUF_A_OBJECT_MEASURE,
 
 	__MBUF_A_OBJECT_MAX,
 	MBUF_A_OBJECT_MAX = (__MBUF_A_OBJECT_MAX - 1)
@@ -163,9 +167,21 @@ enum {
 	MBUF_A_QUEUE_RECV_BLOCKED,
 	MBUF_A_QUEUE_MAX_CAPS,
 	MBUF_A_QUEUE_PARENT_ID,
+	MBUF_A_QUEUE_LATENCY,
 
 	__MBUF_A_QUEUE_MAX,
 	MBUF_A_QUEUE_MAX = (__MBUF_A_QUEUE_MAX - 1)
+};
+
+/* In %MBUF_A_QUEUE_LATENCY. */
+enum {
+	MBUF_A_LATENCY_PAD = 1,
+	MBUF_A_LATENCY_BUCKETS,
+	MBUF_A_LATENCY_TOTAL,
+	MBUF_A_LATENCY_LONGEST,
+
+	__MBUF_A_LATENCY_MAX,
+	MBUF_A_LATENCY_MAX = (__MBUF_A_LATENCY_MAX - 1)
 };
 
 /* In %MBUF_A_OBJECT_ENDPOINT: as struct mbuf_channel_info. */
@@ -349,6 +365,7 @@ enum {
 	MBUF_CMD_LIMIT_SET,
 	MBUF_CMD_QUEUE_FLUSH,
 	MBUF_CMD_NOTICE,
+	MBUF_CMD_QUEUE_LATENCY,
 
 	__MBUF_CMD_MAX,
 	MBUF_CMD_MAX = (__MBUF_CMD_MAX - 1)
