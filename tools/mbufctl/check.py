@@ -20,10 +20,12 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 
@@ -303,6 +305,75 @@ def check_kinds(o, names):
     o.put(b"hello")
 
 
+def check_measure(o, names):
+    queue = names["QUEUE"]
+    _, err, rc = run("stat", "--latency")
+    test("stat --latency of none", equal(5, rc), one_line(err))
+    _, err, rc = run("measure", queue)
+    test("measure", equal((0, ""), (rc, err)))
+    run("flush", queue)
+    for _ in range(10):
+        o.put(b"x")
+        run("recv", queue)
+    out, err, rc = run("stat", "--latency")
+    test("stat --latency", equal((0, ""), (rc, err)),
+         has(rf"^queue {queue}, 10 messages, mean \S+, p50 \S+, p90 \S+, "
+             r"p99 \S+, p99.9 \S+, longest \S+$", out),
+         has(r"^ +\S+ - \S+ +\d+  #+\.*$", out))
+    out, _, rc = run("--json", "stat", "--latency")
+    s = json.loads(out)
+    test("stat --latency --json", equal(0, rc), equal(queue, s["id"]),
+         equal((10, 10), (s["messages"], sum(b["messages"] for b in
+                                             s["buckets"]))),
+         ("order", 0 < s["p50-ns"] <= s["p99-ns"] <= s["longest-ns"] <=
+          s["total-ns"]),
+         ("buckets", all(b["from-ns"] <= s["longest-ns"]
+                         for b in s["buckets"])))
+    _, err, rc = run("measure", queue, "off")
+    _, _, rc2 = run("stat", "--latency")
+    test("measure off", equal((0, ""), (rc, err)), equal(5, rc2))
+    _, err, rc = run("measure", names["END0"])
+    test("measure of what is no queue", equal(1, rc), one_line(err))
+    _, err, rc = run("measure", queue, user=65534)
+    test("measure of what is not one's own", equal(5, rc), one_line(err))
+    o.put(b"hello")
+
+
+def check_svg():
+    with tempfile.TemporaryDirectory() as folder:
+        svg = os.path.join(folder, "a.svg")
+        nothing = {"PATH": folder}
+        _, err, rc = run("graph", "--svg", svg, env=nothing)
+        test("graph --svg without dot", equal(1, rc), one_line(err),
+             has("install graphviz", err),
+             ("nothing is left", not os.path.exists(svg)))
+        # In its place, something that shows what it gets.
+        dot = os.path.join(folder, "dot")
+        with open(dot, "w", encoding="ascii") as f:
+            f.write('#!/bin/sh\necho "$@"\nexec /bin/cat\n')
+        os.chmod(dot, 0o755)
+        out, err, rc = run("graph", "--svg", svg, env=nothing)
+        with open(svg, encoding="utf-8") as f:
+            text = f.read()
+        test("graph --svg", equal((0, "", ""), (rc, out, err)),
+             has(r"\A-Tsvg\ndigraph mbuf \{\n", text), has(r"\}\n\Z", text))
+        with open(dot, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\nexit 1\n")
+        _, err, rc = run("graph", "--svg", svg, env=nothing)
+        test("graph --svg, and dot fails", equal(1, rc), one_line(err),
+             ("nothing is left", not os.path.exists(svg)))
+        _, err, rc = run("graph", "--svg", folder + "/no/such")
+        test("graph --svg to nowhere", equal(1, rc), one_line(err))
+        if not shutil.which("dot"):
+            test("graph --svg by dot # SKIP there is no dot: install graphviz")
+            return
+        _, err, rc = run("graph", "--svg", svg)
+        with open(svg, encoding="utf-8") as f:
+            text = f.read()
+        test("graph --svg by dot", equal((0, ""), (rc, err)),
+             has("<svg", text), has("</svg>", text), has("queue", text))
+
+
 def check_doctor():
     out, err, rc = run("doctor")
     test("doctor, of what is in order", equal("", err), equal(0, rc),
@@ -315,7 +386,8 @@ def check_usage():
     for args in (["no-such"], ["-t", "no-such", "ls"], ["-n", "0", "ls"],
                  ["-n", "x", "ls"], ["--timeout", "5parsecs", "ls"],
                  ["-i", "0", "ls"], ["-i", "xyz", "ls"], ["ls", "more"],
-                 ["show"], ["show", "-1"], ["-u", "-2", "ls"],
+                 ["measure"], ["measure", "1", "on"], ["show"],
+                 ["show", "-1"], ["-u", "-2", "ls"],
                  ["-p", "0", "ls"], ["--color", "red", "ls"],
                  ["--json", "top"], ["top"], ["--no-such", "ls"]):
         _, err, rc = run(*args)
@@ -433,6 +505,8 @@ def main():
         check_quota()
         check_graph(names)
         check_kinds(o, names)
+        check_measure(o, names)
+        check_svg()
         check_doctor()
         check_usage()
         check_terminal(names)

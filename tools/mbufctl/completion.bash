@@ -6,8 +6,8 @@
 _mbufctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="ls show stat watch top graph quota flush send recv bench doctor"
-	local options="--json --count --timeout --type --id --uid --pid --all --color --help"
+	local commands="ls show stat watch top graph quota flush measure send recv bench doctor"
+	local options="--json --count --timeout --type --id --uid --pid --all --latency --svg --color --help"
 	local types="session queue endpoint listener accept-queue region table message key consent paged"
 	local ids=""
 
@@ -23,7 +23,7 @@ _mbufctl()
 	-i | --id | show)
 		ids=$(mbufctl ls 2>/dev/null | awk 'NR > 1 { print $2 }')
 		;;
-	flush | send | recv)
+	flush | measure | send | recv)
 		ids=$(mbufctl -t queue ls 2>/dev/null |
 			awk 'NR > 1 { print $2 }')
 		;;

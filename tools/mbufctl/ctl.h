@@ -37,6 +37,8 @@ struct options {
 	bool all;
 	bool color;
 	long count;		/* -n; 0: none given */
+	bool latency;
+	const char *svg;	/* where a picture goes; NULL: nowhere */
 	int64_t timeout;	/* ns; -1: none given */
 	uint32_t type;		/* 0: any */
 	uint64_t id;		/* 0: any */
@@ -52,6 +54,12 @@ extern struct options opt;
 
 #define OBJECT_TYPES	(MBUF_OBJECT_TYPE_PAGED + 1)
 
+/* How long messages took, by powers of two of nanoseconds. */
+struct latency {
+	uint64_t bucket[MBUF_LATENCY_BUCKETS];
+	uint64_t total, longest;
+};
+
 struct object {
 	uint32_t type;
 	uint32_t netns;
@@ -59,6 +67,8 @@ struct object {
 	int64_t uid, pid;	/* -1: a driver's */
 	uint64_t n[NUMBERS];
 	char name[4 * 256 + 1];	/* of a listener; as text */
+	bool measured;		/* a queue: there is @latency */
+	struct latency latency;
 };
 
 struct user {
@@ -88,6 +98,7 @@ struct users {
 int nl_objects(struct objects *list);
 int nl_users(struct users *list);
 int nl_flush(uint64_t id);
+int nl_measure(uint64_t id, bool on);
 int nl_limits(int64_t uid, const uint64_t *limit, unsigned int set);
 int nl_watch(int (*told)(const struct notice *n, void *arg), void *arg);
 
@@ -130,6 +141,10 @@ bool parse_id(const char *text, uint64_t *id);
 bool parse_time(const char *text, int64_t *ns);
 uint64_t now(void);
 
+/* latency.c */
+void latency_show(const struct object *o);
+struct json_object *latency_json(const struct object *o);
+
 /* proc.c: who has descriptors of an object */
 struct holder {
 	int pid, fd;
@@ -151,6 +166,7 @@ int cmd_top(int argc, char **argv);
 int cmd_graph(int argc, char **argv);
 int cmd_quota(int argc, char **argv);
 int cmd_flush(int argc, char **argv);
+int cmd_measure(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_recv(int argc, char **argv);
 int cmd_bench(int argc, char **argv);

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* mbufctl graph: processes, and what connects them, for Graphviz. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "ctl.h"
 
 /* In quotes nothing but these two means anything to dot. */
@@ -38,7 +45,7 @@ static void arrow(uint64_t from, uint64_t to, const char *how)
 	       (unsigned long long)to, how);
 }
 
-/* The object that stands for what has this identity: a root table is a session's. */
+/* The object that stands for what has this identity: a session for its table. */
 static uint64_t shown_as(const struct objects *list, uint64_t id)
 {
 	size_t i;
@@ -101,9 +108,65 @@ static bool shown_before(const struct objects *list, size_t at)
 	return false;
 }
 
+/* From here on what is printed is drawn by dot, into the file. */
+static int dot_begin(pid_t *dot)
+{
+	int fd, pipe_fd[2];
+
+	fd = open(opt.svg, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0) {
+		complain("%s: %s", opt.svg, strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (pipe2(pipe_fd, O_CLOEXEC)) {
+		complain("no pipe for dot: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	*dot = fork();
+	if (*dot < 0) {
+		complain("no process for dot: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (!*dot) {
+		dup2(pipe_fd[0], STDIN_FILENO);
+		dup2(fd, STDOUT_FILENO);
+		execlp("dot", "dot", "-Tsvg", NULL);
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	close(fd);
+	close(pipe_fd[0]);
+	fflush(stdout);
+	dup2(pipe_fd[1], STDOUT_FILENO);
+	close(pipe_fd[1]);
+	/* That it does not read is what its status says. */
+	signal(SIGPIPE, SIG_IGN);
+	return EXIT_OK;
+}
+
+static int dot_end(pid_t dot)
+{
+	struct stat st;
+	int status;
+
+	fflush(stdout);
+	close(STDOUT_FILENO);
+	if (waitpid(dot, &status, 0) == dot && WIFEXITED(status) &&
+	    !WEXITSTATUS(status))
+		return EXIT_OK;
+	/* Not what is there for everybody. */
+	if (!stat(opt.svg, &st) && S_ISREG(st.st_mode))
+		unlink(opt.svg);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		complain("there is no dot to draw it; install graphviz, or leave --svg out");
+	else
+		complain("dot cannot draw it");
+	return EXIT_FAILED;
+}
+
 int cmd_graph(int argc, char **argv)
 {
 	struct objects list = {};
+	pid_t dot = -1;
 	size_t i;
 	int ret;
 
@@ -113,6 +176,8 @@ int cmd_graph(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	ret = nl_objects(&list);
+	if (!ret && opt.svg)
+		ret = dot_begin(&dot);
 	if (ret)
 		return ret;
 	puts("digraph mbuf {");
@@ -132,5 +197,5 @@ int cmd_graph(int argc, char **argv)
 	}
 	puts("}");
 	free(list.o);
-	return EXIT_OK;
+	return opt.svg ? dot_end(dot) : EXIT_OK;
 }

@@ -27,6 +27,8 @@ static const struct command {
 	{ "quota", cmd_quota, "[set WHAT=N...]",
 	  "what users have and may have" },
 	{ "flush", cmd_flush, "ID", "drop all messages of a queue" },
+	{ "measure", cmd_measure, "ID [off]",
+	  "measure how long messages take" },
 	{ "send", cmd_send, "ID", "send each line of the input" },
 	{ "recv", cmd_recv, "ID", "receive messages, each a line" },
 	{ "bench", cmd_bench, "", "what a message costs here" },
@@ -41,7 +43,7 @@ static void help(FILE *to)
 
 	fputs("usage: mbufctl [OPTION]... COMMAND [ARGUMENT]...\n\n", to);
 	for (i = 0; i < NR_COMMANDS; i++)
-		fprintf(to, "  %-6s %-16s %s\n", commands[i].name,
+		fprintf(to, "  %-7s %-16s %s\n", commands[i].name,
 			commands[i].args, commands[i].help);
 	fputs("\n"
 	      "  -j, --json           one JSON object a line\n"
@@ -52,6 +54,8 @@ static void help(FILE *to)
 	      "  -u, --uid UID        only of this user\n"
 	      "  -p, --pid PID        only what this process has made\n"
 	      "  -a, --all            of all network namespaces\n"
+	      "      --latency        stat: how long messages took\n"
+	      "      --svg FILE       graph: draw it, by dot\n"
 	      "      --color WHEN     auto, always, never\n"
 	      "  -h, --help\n\n"
 	      "Exit status: 0 done, 1 it failed, 2 wrong usage, 3 no module,\n"
@@ -73,7 +77,7 @@ static bool parse_number(const char *text, int64_t *n)
 	return end != text && !*end && *n >= 0 && *n <= UINT32_MAX;
 }
 
-enum { TIMEOUT = 256, COLOR };
+enum { TIMEOUT = 256, COLOR, LATENCY, SVG };
 
 static int parse_option(int c)
 {
@@ -106,6 +110,12 @@ static int parse_option(int c)
 	case TIMEOUT:
 		return parse_time(optarg, &opt.timeout) ? 0 :
 		       usage("not a time", optarg);
+	case LATENCY:
+		opt.latency = true;
+		return 0;
+	case SVG:
+		opt.svg = optarg;
+		return 0;
 	case COLOR:
 		if (!strcmp(optarg, "always"))
 			opt.color = true;
@@ -134,6 +144,8 @@ int main(int argc, char **argv)
 		{ "pid", required_argument, NULL, 'p' },
 		{ "all", no_argument, NULL, 'a' },
 		{ "color", required_argument, NULL, COLOR },
+		{ "latency", no_argument, NULL, LATENCY },
+		{ "svg", required_argument, NULL, SVG },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};

@@ -263,6 +263,22 @@ int nl_flush(uint64_t id)
 	return verdict(err, text);
 }
 
+int nl_measure(uint64_t id, bool on)
+{
+	struct nlmsghdr *h;
+	const char *text;
+	int err = nl_begin();
+
+	if (err)
+		return err;
+	h = message(family, MBUF_CMD_QUEUE_LATENCY, NLM_F_ACK);
+	mnl_attr_put_u64(h, MBUF_A_OBJECT_ID, id);
+	if (on)
+		mnl_attr_put(h, MBUF_A_OBJECT_MEASURE, 0, NULL);
+	err = ask(h, NULL, NULL, &text);
+	return verdict(err, text);
+}
+
 int nl_limits(int64_t uid, const uint64_t *limit, unsigned int set)
 {
 	struct nlmsghdr *h;

@@ -276,6 +276,31 @@ static void name_text(const struct nlattr *a, char *text)
 	*text = '\0';
 }
 
+static void latency_parse(const struct nlattr *nest, struct object *o)
+{
+	const struct nlattr *a;
+
+	o->measured = true;
+	mnl_attr_for_each_nested(a, nest) {
+		size_t len = mnl_attr_get_payload_len(a);
+
+		switch (mnl_attr_get_type(a)) {
+		case MBUF_A_LATENCY_BUCKETS:
+			if (len > sizeof(o->latency.bucket))
+				len = sizeof(o->latency.bucket);
+			memcpy(o->latency.bucket, mnl_attr_get_payload(a),
+			       len);
+			break;
+		case MBUF_A_LATENCY_TOTAL:
+			o->latency.total = mnl_attr_get_u64(a);
+			break;
+		case MBUF_A_LATENCY_LONGEST:
+			o->latency.longest = mnl_attr_get_u64(a);
+			break;
+		}
+	}
+}
+
 static void nest_parse(const struct nlattr *nest, struct object *o,
 		       bool listener)
 {
@@ -286,6 +311,9 @@ static void nest_parse(const struct nlattr *nest, struct object *o,
 
 		if (listener && type == MBUF_A_LISTENER_NAME)
 			name_text(a, o->name);
+		else if (o->type == MBUF_OBJECT_TYPE_QUEUE &&
+			 type == MBUF_A_QUEUE_LATENCY)
+			latency_parse(a, o);
 		else if (type < NUMBERS)
 			o->n[type] = number(a);
 	}

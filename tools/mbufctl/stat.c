@@ -66,9 +66,37 @@ static void put(struct json_object *json, const char *name, uint64_t n)
 		printf("%-16s %llu\n", name, (unsigned long long)n);
 }
 
+/* How long messages took, of each queue where that is measured. */
+static int stat_latency(void)
+{
+	struct objects list = {};
+	bool any = false;
+	size_t i;
+	int ret;
+
+	opt.type = MBUF_OBJECT_TYPE_QUEUE;
+	ret = nl_objects(&list);
+	if (ret)
+		return ret;
+	for (i = 0; i < list.nr; i++) {
+		if (!list.o[i].measured)
+			continue;
+		if (opt.json)
+			json_line(latency_json(&list.o[i]));
+		else
+			latency_show(&list.o[i]);
+		any = true;
+	}
+	free(list.o);
+	if (any || opt.json)
+		return EXIT_OK;
+	complain("no queue is measured; begin with: mbufctl measure ID");
+	return EXIT_NOT_FOUND;
+}
+
 int cmd_stat(int argc, char **argv)
 {
-	struct json_object *json = opt.json ? json_object_new_object() : NULL;
+	struct json_object *json;
 	struct objects list = {};
 	struct sums s = {};
 	uint32_t type;
@@ -79,10 +107,13 @@ int cmd_stat(int argc, char **argv)
 		complain("stat takes no arguments");
 		return EXIT_USAGE;
 	}
+	if (opt.latency)
+		return stat_latency();
 	ret = nl_objects(&list);
 	if (ret)
 		return ret;
 	sum(&list, &s);
+	json = opt.json ? json_object_new_object() : NULL;
 	for (type = 1; type < OBJECT_TYPES; type++)
 		put(json, type_name(type), s.objects[type]);
 	put(json, "messages", s.messages);
