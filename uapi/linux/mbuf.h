@@ -2191,9 +2191,9 @@ struct mbuf_handle_put {
  * On a session: makes a descriptor of a handle of type %MBUF_CAP_FILE, which
  * stays, or %MBUF_CAP_RECEIVER, which is gone then: the descriptor is what owns
  * the queue, and cannot become a handle again. Errors: ENOENT (also while another
- * call is moving it), EACCES, EKEYREVOKED, ENOTDIR. EOPNOTSUPP: another type.
- * EMFILE, ENFILE; what a
- * security module says.
+ * call is moving it), EACCES, EKEYREVOKED, ENOTDIR. EBUSY: another call has just
+ * begun to move it. EOPNOTSUPP: another type. EMFILE, ENFILE; what a security
+ * module says.
  */
 struct mbuf_handle_open {
 	__u64 target;
