@@ -5,14 +5,16 @@
 usage: check.py [--programs] BUILD-FOLDER LIBMBUF-FOLDER
 
 mbuf(4) against <linux/mbuf.h>: each call is described in one subsection, with its
-struct as it is in the header and with each error that the header names. Section 3
-against the headers of the library and libmbuf.map: each function has one page,
-with the prototype that it has. mbuf_strerror() knows each of those errors. Examples are compiled as they are printed:
-those of sections 3, 4 and 7 are C, each block is a file, and one that has a
-main() is a program. With --programs these are left in BUILD-FOLDER/manual, and
-nothing else is looked at. Pages refer to pages that exist. mandoc has nothing to say.
-What "make install" installs is all of that, with a name for each function, and
-"make uninstall" leaves nothing.
+struct as it is in the header and with each error that the header names, and each
+constant is named. mbuf_strerror() knows each of those errors. Section 3 against
+the headers of the library and libmbuf.map: each function has one page, with the
+prototype that it has. Pages refer to pages that exist. mandoc has nothing to
+say. What "make install" installs is all of that, with a name for each function,
+and "make uninstall" leaves nothing.
+
+Examples are compiled as they are printed: those of sections 3, 4 and 7 are C,
+each block is a file, and one that has a main() is a program. With --programs
+these are left in BUILD-FOLDER/manual, and nothing else is looked at.
 """
 
 import errno
@@ -183,6 +185,16 @@ def check_calls(page):
                 known))
 
 
+def check_constants(page):
+    code = re.sub(r"/\*.*?\*/", " ", read(UAPI), flags=re.S)
+    names = re.findall(r"^(?:#define |\t)(MBUF_\w+)(?:\s+\S| = )", code, re.M)
+    text = "\n".join(page.lines)
+    test(f"{page.file} has every constant of <linux/mbuf.h>",
+         [n for n in names if n != "MBUF_IOC_TYPE" and
+          not re.search(rf"\b{n}\b", text)] +
+         ([] if len(names) > 150 else [f"only {len(names)} are found"]))
+
+
 def check_texts():
     """mbuf_strerror() has a text for each error that a call can give."""
     named = set().union(*(c[3] for c in uapi_calls()))
@@ -335,7 +347,9 @@ def main():
         sys.exit(1 if failures else 0)
     check_lint(pages)
     check_references(pages)
-    check_calls(next(p for p in pages if p.file == "mbuf.4"))
+    device = next(p for p in pages if p.file == "mbuf.4")
+    check_calls(device)
+    check_constants(device)
     check_texts()
     check_functions(pages)
     check_examples(pages, os.path.join(build, "docs/manual"), libmbuf)
