@@ -5,9 +5,10 @@
 usage: check.py [--programs] BUILD-FOLDER LIBMBUF-FOLDER
 
 mbuf(4) against <linux/mbuf.h>: each call is described in one subsection, with its
-struct as it is in the header and with each error that the header names, and each
-constant is named. mbuf_strerror() knows each of those errors. Section 3 against
-the headers of the library and libmbuf.map: each function has one page, with the
+struct as it is in the header and with each error that the header names; each
+constant is named, and so are the parameters of the module, and in mbuf(7) its
+tracepoints. mbuf_strerror() knows each of those errors. Section 3 against the
+headers of the library and libmbuf.map: each function has one page, with the
 prototype that it has. Pages refer to pages that exist. mandoc has nothing to
 say. What "make install" installs is all of that, with a name for each function,
 and "make uninstall" leaves nothing.
@@ -195,6 +196,20 @@ def check_constants(page):
          ([] if len(names) > 150 else [f"only {len(names)} are found"]))
 
 
+def check_module(device, overview):
+    """Parameters and tracepoints of the module have a name in the pages."""
+    for page, source, pattern in (
+            (device, "quota.c", r"^module_param_named\((\w+),"),
+            (overview, "trace.h", r"^(?:TRACE|DEFINE)_EVENT\((?:\w+, )?"
+                                  r"(mbuf_\w+),\n\tTP_PROTO")):
+        names = re.findall(pattern, read(os.path.join(TOP, "module", source)),
+                           re.M)
+        text = "\n".join(page.lines)
+        test(f"{page.file} has what is in module/{source}",
+             [n for n in names if not re.search(rf"\b{n}\b", text)] +
+             ([] if len(names) > 4 else [f"only {names} are found"]))
+
+
 def check_texts():
     """mbuf_strerror() has a text for each error that a call can give."""
     named = set().union(*(c[3] for c in uapi_calls()))
@@ -347,9 +362,11 @@ def main():
         sys.exit(1 if failures else 0)
     check_lint(pages)
     check_references(pages)
-    device = next(p for p in pages if p.file == "mbuf.4")
+    device, overview = (next(p for p in pages if p.file == name)
+                        for name in ("mbuf.4", "mbuf.7"))
     check_calls(device)
     check_constants(device)
+    check_module(device, overview)
     check_texts()
     check_functions(pages)
     check_examples(pages, os.path.join(build, "docs/manual"), libmbuf)
