@@ -607,8 +607,8 @@ static bool set_sleeper_wrong(int copy, char *what, size_t len)
 }
 
 /*
- * Nobody leaves a message for long, as no fault of a program waits for one. That
- * no right is left is for all.
+ * Nobody leaves a message for long, as no fault of a program waits for one but
+ * those of children, which are killed soon. That no right is left is for all.
  */
 static bool pager_sleeper_wrong(int copy, char *what, size_t len)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What happens to tasks and their memory meanwhile: signals, timers, children,
- * death, limits; payload that is unmapped, protected or thrown away.
+ * death, limits; payload that is unmapped, protected or thrown away; pages that
+ * children wait for.
  */
 #include <errno.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include "fuzz.h"
@@ -65,6 +67,112 @@ static long op_fork(struct ctx *c, const struct value *arg)
 	return 0;
 }
 
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static const uint64_t life_vals[] = { 100, 3000, 20000, 50000, 100000 };
+
+static const uint64_t few_vals[] = { 1, 1, 2, 4, 16 };
+
+static const char *const touch_names[] = {
+	"load", "store", "call", "lock", "child", NULL
+};
+
+static const struct arg_spec touch_args[] = {
+	{ .name = "on", .type = A_FD, .kinds = K_REGION },
+	{ .name = "us", .type = A_NUM, VALS(life_vals) },
+	{ .name = "page", .type = A_NUM, .max = 3, .rare = 40 },
+	{ .name = "pages", .type = A_NUM, VALS(few_vals) },
+	{ .name = "how", .type = A_NAME, .names = touch_names, .max = 4 },
+	{ .name = "private", .type = A_NUM, .max = 1, .rare = 10 },
+	{ .name = "signals", .type = A_NUM, .max = 1, .rare = 30 },
+};
+
+static void on_refusal(int sig)
+{
+	(void)sig;
+	_exit(0);
+}
+
+/* Killed after 100 ms at most; with @signals, interrupted before. */
+static bool live_for(uint64_t us, bool signals)
+{
+	struct sigevent ev = {
+		.sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = SIGKILL,
+	};
+	struct itimerspec when = {
+		.it_value.tv_nsec = us % 100001 * 1000L + 1,
+	};
+	const struct itimerval it = { { 0, 300 }, { 0, 300 } };
+	timer_t timer;
+
+	signal(SIGALRM, on_signal);
+	signal(SIGBUS, on_refusal);
+	signal(SIGSEGV, on_refusal);
+	return !timer_create(CLOCK_MONOTONIC, &ev, &timer) &&
+	       !timer_settime(timer, 0, &when, NULL) &&
+	       (!signals || !setitimer(ITIMER_REAL, &it, NULL));
+}
+
+static void touch_pages(volatile uint64_t *p, const struct value *arg)
+{
+	size_t size = (arg[3].n % 64) * PAGE, i;
+	struct iovec local, remote;
+	uint64_t room[2];
+
+	if (arg[4].n % 5 == 3)
+		syscall(SYS_mlockall, MCL_CURRENT);
+	/* Timers are not inherited. */
+	if (arg[4].n % 5 == 4 && !syscall(SYS_fork) && !live_for(arg[1].n, false))
+		return;
+	for (i = 0; i < size / sizeof(*p); i += PAGE / sizeof(*p)) {
+		switch (arg[4].n % 5) {
+		case 1:
+			p[i] = i;
+			break;
+		case 2:
+			local.iov_base = room;
+			local.iov_len = sizeof(room);
+			remote.iov_base = (void *)(uintptr_t)&p[i];
+			remote.iov_len = sizeof(room);
+			syscall(SYS_process_vm_readv, getpid(), &local, 1L,
+				&remote, 1L, 0L);
+			break;
+		default:
+			room[0] = p[i];
+		}
+	}
+}
+
+/*
+ * A child touches a region, which may have a pager, and then sleeps in a fault
+ * until it is served, refused, or killed.
+ */
+static long op_touch(struct ctx *c, const struct value *arg)
+{
+	const size_t size = (arg[3].n % 64) * PAGE;
+	pid_t pid;
+	void *p;
+
+	(void)c;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, arg[5].n % 2 ?
+		 MAP_PRIVATE : MAP_SHARED, slot_fd(arg[0].n),
+		 (off_t)(arg[2].n % 64 * PAGE));
+	if (p == MAP_FAILED)
+		return ret_of(-1);
+	pid = syscall(SYS_fork);
+	if (!pid) {
+		if (live_for(arg[1].n, arg[6].n % 2))
+			touch_pages(p, arg);
+		_exit(0);
+	}
+	munmap(p, size);
+	return pid < 0 ? ret_of(-1) : 0;
+}
+
 static const struct arg_spec exit_args[] = {
 	{ .name = "status", .type = A_NUM, .max = 1, .rare = 1 },
 };
@@ -101,11 +209,6 @@ static long op_kill(struct ctx *c, const struct value *arg)
 		return -ESRCH;
 	return ret_of(syscall(SYS_tgkill, pid, w->tid,
 			      signals[arg[1].n % NELEMS(signals)]));
-}
-
-static void on_signal(int sig)
-{
-	(void)sig;
 }
 
 static const struct arg_spec timer_args[] = {
@@ -227,6 +330,7 @@ static long op_poke(struct ctx *c, const struct value *arg)
 const struct op task_ops[] = {
 	OP(nap, 5, 0, nap_args),
 	OP(fork, 5, 0, fork_args),
+	OP(touch, 12, 0, touch_args),
 	OP(exit, 2, OP_CLOSES, exit_args),
 	OP(kill, 8, OP_EXCUSE, kill_args),
 	OP(timer, 6, 0, timer_args),
