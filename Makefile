@@ -31,7 +31,7 @@ help: ## this list
 		$(MAKEFILE_LIST)
 	@echo "Variables: KERNEL=$(KERNEL) (one of: $(notdir $(wildcard vm/kernels/*))),"
 	@echo "LANE=$(LANE) (vng or initramfs, for vm), T=$(T) (for fuzz), DESTDIR, prefix=$(prefix), KDIR (for"
-	@echo "install), STEPS (of check; all), KERNELS (of check-debug, check-matrix),"
+	@echo "install and uninstall), STEPS (of check; all), KERNELS (of check-debug, check-matrix),"
 	@echo "MUTANTS (of check-mutants; all), MBUF_CACHE=$(MBUF_CACHE)"
 
 setup: ## install missing tools, fetch kernel, headers and sources
@@ -173,19 +173,50 @@ style: module ## checkpatch, sparse, kernel-doc, shellcheck
 analyze: setup ## clang-tidy, cppcheck, the kernel's semantic patches
 	@vm/analyze
 
-install: ## module for the running kernel, library, headers, manual (DESTDIR, prefix)
-	@vm/kbuild --kdir "$(KDIR)" --install "$(DESTDIR)"
-	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
-		DESTDIR=$(DESTDIR) install
-	@$(MAKE) $(quiet) -C Documentation/man prefix=$(prefix) \
-		DESTDIR=$(DESTDIR) install
+# Where all of it goes. Neither needs the cache, nor the network.
+dist-make	= $(MAKE) $(quiet) -C dist prefix=$(prefix) DESTDIR=$(DESTDIR)
+lib-make	= $(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
+		  DESTDIR=$(DESTDIR)
+tools-make	= $(MAKE) $(quiet) -C tools/mbufctl O=$(build)/tools \
+		  LIBMBUF=$(build)/lib prefix=$(prefix) DESTDIR=$(DESTDIR)
+man-make	= $(MAKE) $(quiet) -C Documentation/man prefix=$(prefix) \
+		  DESTDIR=$(DESTDIR)
+tools-pkgs	:= libmnl json-c ncurses
 
-uninstall: ## undo install
-	@vm/kbuild --kdir "$(KDIR)" --uninstall "$(DESTDIR)"
-	@$(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
-		DESTDIR=$(DESTDIR) uninstall
-	@$(MAKE) $(quiet) -C Documentation/man prefix=$(prefix) \
-		DESTDIR=$(DESTDIR) uninstall
+install: install-user ## module for the running kernel, library, mbufctl, manual
+	@vm/kbuild --kdir "$(KDIR)" --install "$(DESTDIR)"
+	@$(dist-make) install-boot
+
+dkms-install: install-user ## the same, the module by DKMS for kernels to come as well
+	@$(dist-make) install-boot install-dkms
+
+install-user:
+	@$(lib-make) install
+	@if pkg-config --exists $(tools-pkgs); then \
+		$(tools-make) install; \
+	else \
+		echo "mbufctl is left out: it needs $(tools-pkgs)" \
+			"(Debian: libmnl-dev, libjson-c-dev, libncurses-dev)"; \
+	fi
+	@$(man-make) install
+
+uninstall: ## undo install, or dkms-install
+	@$(dist-make) uninstall-boot uninstall-dkms
+	@$(man-make) uninstall
+	@$(tools-make) uninstall
+	@$(lib-make) uninstall
+	@if [ -e "$(KDIR)/Makefile" ]; then \
+		vm/kbuild --kdir "$(KDIR)" --uninstall "$(DESTDIR)"; \
+	else \
+		echo "no module is looked for: there are no headers in $(KDIR)"; \
+	fi
+
+deb: ## Debian packages, into build/deb/
+	@vm/setup --packages
+	@vm/deb
+
+check-install: setup ## install the packages, and from source, in a guest with Debian
+	@vm/check --install $(STEPS)
 
 clean: ## remove build/
 	rm -rf build
@@ -199,5 +230,5 @@ endif
 
 .PHONY: coverage all help setup module lib selftests kselftest kselftest32 examples \
 	tools bench-build proving fuzz-build demo check check-debug check-matrix \
-	check-mutants models pictures fuzz bench bench-ring vm style analyze install uninstall \
-	clean distclean
+	check-mutants models pictures fuzz bench bench-ring vm style analyze install \
+	dkms-install install-user uninstall deb check-install clean distclean
