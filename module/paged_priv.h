@@ -142,12 +142,13 @@ void mbuf_paged_end_all(struct mbuf_paged *p);
 void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index, u32 why);
 
 /* For tracing: what becomes of a fault, if a pager is to know of it. */
-#define paged_trace(p, f, step) do {					\
-	if (trace_mbuf_fault_enabled() && (f)->id)			\
-		trace_mbuf_fault((p)->id, (f)->id,			\
-				 (u64)(f)->index << PAGE_SHIFT,		\
-				 (f)->access, step);			\
-} while (0)
+static inline void paged_trace(const struct mbuf_paged *p,
+			       const struct paged_fault *f, u32 step)
+{
+	if (trace_mbuf_fault_enabled() && f->id)
+		trace_mbuf_fault(p->id, f->id, (u64)f->index << PAGE_SHIFT,
+				 f->access, step);
+}
 
 /*
  * What is in a folio's private: how many are about to use it, and whether only
