@@ -52,7 +52,7 @@ static struct exec_options options;
 static int kmsg_fd, kmsg_out = -1;
 /* Sessions of the users that programs run as, to look at what they use. */
 static int usage_fd[2];
-static unsigned int limits_now;
+static unsigned int limits_now = ~0U;
 
 uint64_t now_ns(void)
 {
@@ -842,14 +842,16 @@ static bool check_usage(const struct program *p, char *what, size_t len)
 
 static void set_limits(unsigned int limits)
 {
-	static const char *const name[] = { "objects", "memory", "inflight" };
-	static const char *const low[] = { "7", "300000", "70000" };
-	static char normal[3][32];
+	static const char *const name[] = {
+		"objects", "memory", "inflight", "handles", "caps"
+	};
+	static const char *const low[] = { "7", "300000", "70000", NULL, NULL };
+	static char normal[NELEMS(name)][32];
 	unsigned int i;
 
 	if (limits == limits_now)
 		return;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < NELEMS(name); i++) {
 		char path[80];
 
 		snprintf(path, sizeof(path),
@@ -862,7 +864,8 @@ static void set_limits(unsigned int limits)
 			if (f)
 				fclose(f);
 		}
-		write_file(path, limits == LIMITS_LOW ? low[i] : normal[i]);
+		write_file(path, limits == LIMITS_LOW && low[i] ? low[i] :
+			   normal[i]);
 	}
 	limits_now = limits;
 }
@@ -1002,6 +1005,7 @@ void exec_init(const struct exec_options *opt)
 		die("/dev/mbuf (mbuf-fuzz has to be root, with the module loaded)");
 	if (!usage_read(0, &baseline[0]) || !usage_read(1, &baseline[1]))
 		die("fdinfo of a session does not show what the user has");
+	netlink_init();
 	kmsg_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (kmsg_fd < 0)
 		die("/dev/kmsg");
@@ -1174,6 +1178,8 @@ enum outcome exec_program(const struct program *p, char *what, size_t len)
 	}
 	if (!check_usage(p, what, len))
 		return RAN_FOUND;
+	if (netlink_restore(p))
+		limits_now = ~0U;
 	return RAN_WELL;
 }
 

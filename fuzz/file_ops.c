@@ -260,7 +260,8 @@ static long op_dup2(struct ctx *c, const struct value *arg)
 
 static const struct arg_spec close_args[] = {
 	{ .name = "on", .type = A_FD, .kinds = K_MBUF | K_EPOLL | K_UFFD |
-					       K_URING | K_MEMFD | K_DRIVER },
+					       K_URING | K_MEMFD | K_DRIVER |
+					       K_NETLINK },
 };
 
 static long op_close(struct ctx *c, const struct value *arg)

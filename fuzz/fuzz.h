@@ -66,6 +66,7 @@ uint64_t now_ns(void);
 #define K_DRIVER	0x1000
 #define K_CONSENT	0x2000
 #define K_PAGER		0x10000
+#define K_NETLINK	0x20000
 #define K_QUEUE		(K_RECV | K_SEND)
 #define K_MBUF		(K_SESSION | K_QUEUE | K_END | K_LISTENER | K_ACCEPT | \
 			 K_REGION | K_CONSENT | K_PAGER)
@@ -174,7 +175,7 @@ unsigned int op_count(void);
 
 /* Tables of operations, each ended by one without a name. */
 extern const struct op mbuf_ops[], channel_ops[], file_ops[], event_ops[],
-			task_ops[], driver_ops[], cap_ops[];
+			task_ops[], driver_ops[], cap_ops[], netlink_ops[];
 
 /*
  * What all ioctls have in common, their first arguments:
@@ -425,6 +426,11 @@ long mbuf_ioctl(struct ctx *c, const struct value *arg, unsigned int nr,
 /* channel_ops.c */
 struct mbuf_channel_info;
 bool end_wrong(const struct mbuf_channel_info *i, char *text, size_t len);
+
+/* netlink_ops.c */
+void netlink_init(void);
+/* What a program may have changed for those after it; true if it has. */
+bool netlink_restore(const struct program *p);
 
 /* cover.c */
 bool cover_init(void);

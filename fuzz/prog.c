@@ -11,7 +11,7 @@
 
 static const struct op *const tables[] = {
 	mbuf_ops, channel_ops, file_ops, event_ops, task_ops,
-	driver_ops, cap_ops
+	driver_ops, cap_ops, netlink_ops
 };
 
 unsigned int op_count(void)
