@@ -437,7 +437,7 @@ static int keep_apart(void)
 			ret = a.ret[i];
 	}
 	if (ret >= 0)
-		printf("stack: a thread reaches another's as that allows: not at all, then to read\n");
+		printf("stack: a thread reaches another's as allowed: not, then to read\n");
 	return ret;
 }
 
