@@ -147,7 +147,7 @@ static int looker(int queue, int end, int stacks)
 	int ret = 0;
 
 	while (!ret && stacks--) {
-		struct notice notice;
+		struct notice notice = { .size = 0 };
 		struct mbuf_msg msg = {
 			.buf = (uintptr_t)&notice,
 			.len = sizeof(notice),
@@ -335,6 +335,7 @@ static int reaches(const struct apart *a, bool *reads, bool *writes)
 	const size_t len = sizeof(*a->local);
 	ssize_t n = write(a->pipe[1], (const void *)a->local, len);
 
+	*writes = false;
 	*reads = n == (ssize_t)len;
 	if (n < 0 && errno != EFAULT)
 		return -errno;
