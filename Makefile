@@ -179,6 +179,8 @@ lib-make	= $(MAKE) $(quiet) -C lib O=$(build)/lib prefix=$(prefix) \
 		  DESTDIR=$(DESTDIR)
 tools-make	= $(MAKE) $(quiet) -C tools/mbufctl O=$(build)/tools \
 		  LIBMBUF=$(build)/lib prefix=$(prefix) DESTDIR=$(DESTDIR)
+bpftrace-make	= $(MAKE) $(quiet) -C tools/bpftrace prefix=$(prefix) \
+		  DESTDIR=$(DESTDIR)
 man-make	= $(MAKE) $(quiet) -C Documentation/man prefix=$(prefix) \
 		  DESTDIR=$(DESTDIR)
 tools-pkgs	:= libmnl json-c ncurses
@@ -198,11 +200,13 @@ install-user:
 		echo "mbufctl is left out: it needs $(tools-pkgs)" \
 			"(Debian: libmnl-dev, libjson-c-dev, libncurses-dev)"; \
 	fi
+	@$(bpftrace-make) install
 	@$(man-make) install
 
 uninstall: ## undo install, or dkms-install
 	@$(dist-make) uninstall-boot uninstall-dkms
 	@$(man-make) uninstall
+	@$(bpftrace-make) uninstall
 	@$(tools-make) uninstall
 	@$(lib-make) uninstall
 	@if [ -e "$(KDIR)/Makefile" ]; then \
