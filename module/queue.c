@@ -580,7 +580,7 @@ static ssize_t queue_write_uaddr(struct mbuf_queue *q,
 	const struct mbuf_send_how how = {
 		.deadline = &deadline,
 		/* Who it is that writes is not noted. */
-		.stamp = READ_ONCE(q->stamp) & QUEUE_TIMED,
+		.stamp = QUEUE_TIMED,
 	};
 	u64 seq;
 	int err;
@@ -694,7 +694,7 @@ static int queue_send_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	const struct mbuf_send_how how = {
 		.deadline = deadline,
 		.prio = msg->prio,
-		.stamp = READ_ONCE(q->stamp),
+		.stamp = ~0U,
 	};
 	struct mbuf_uaddr u;
 	int err;
@@ -852,7 +852,7 @@ static int queue_send_caps(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	const struct mbuf_send_how how = {
 		.deadline = deadline,
 		.prio = msg->prio,
-		.stamp = READ_ONCE(q->stamp),
+		.stamp = ~0U,
 	};
 	struct mbuf_uaddr u;
 	int err;

@@ -144,6 +144,7 @@ struct mbuf_effects {
 struct mbuf_send_how {
 	const struct mbuf_deadline *deadline;
 	u8 prio;
+	/* What may be noted of it, if the queue wants that. */
 	u32 stamp;
 };
 

@@ -69,9 +69,11 @@ void mbuf_queue_stamp(struct mbuf_item *item, u32 stamp)
 static inline void queue_fill(struct mbuf_queue *q, struct mbuf_item *item,
 			      const struct mbuf_send_how *how)
 {
+	u32 stamp = READ_ONCE(q->stamp) & how->stamp;
+
 	item->prio = how->prio;
-	if (unlikely(how->stamp))
-		mbuf_queue_stamp(item, how->stamp);
+	if (unlikely(stamp))
+		mbuf_queue_stamp(item, stamp);
 }
 
 /* @item enters the queue, which has room, or goes to a waiting receiver. */
@@ -534,7 +536,7 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 			  const struct mbuf_msg __user *elem, u32 nr)
 {
 	struct mbuf_effects fx = { };
-	struct mbuf_send_how how = { .stamp = READ_ONCE(q->stamp) };
+	struct mbuf_send_how how = { .stamp = ~0U };
 	struct mbuf_uaddr u;
 	struct mbuf_msg msg;
 	u32 done, bytes = 0;
