@@ -4,9 +4,10 @@
  *
  * Anybody may open it: all that can be made through it is charged to who opens
  * it, and nothing that others made can be reached without a descriptor that
- * they gave away. Unloading is refused while any descriptor is open, as each
- * pins the module through its file_operations, and while a driver is loaded that
- * uses kapi.c.
+ * they gave away. Opening cannot load the module, as an alias for that takes a
+ * number that is not dynamic; asking for its netlink family does. Unloading is
+ * refused while any descriptor is open, as each pins the module through its
+ * file_operations, and while a driver is loaded that uses kapi.c.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
