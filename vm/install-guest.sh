@@ -62,6 +62,22 @@ as_before()
 	diff /tmp/files.before /tmp/files.now
 }
 
+# make uninstall leaves folders, as these may be others' as well.
+files_as_before()
+{
+	local file
+
+	files >/tmp/files.now
+	LC_ALL=C comm -13 /tmp/files.before /tmp/files.now >/tmp/files.new
+	while IFS= read -r file; do
+		if [[ -L $file || ! -d $file ]]; then
+			echo "$file"
+		fi
+	done </tmp/files.new >/tmp/files.left
+	diff /dev/null /tmp/files.left
+	[[ -z $(LC_ALL=C comm -23 /tmp/files.before /tmp/files.now) ]]
+}
+
 no_device()
 {
 	[[ ! -e /dev/mbuf && ! -e /sys/module/mbuf ]]
@@ -178,7 +194,7 @@ removed()
 	cp "$(modinfo -n mbuf)" /tmp/mbuf.ko
 	# What has made it is removed; what is in use stays.
 	exec 8</dev/mbuf
-	apt-get -y -o Dpkg::Use-Pty=0 remove "${all[@]}"
+	apt-get -y -o Dpkg::Use-Pty=0 purge "${all[@]}"
 	exec 8<&-
 	grep -q "mbuf is in use" $log
 	[[ -d /sys/module/mbuf ]]
@@ -187,7 +203,6 @@ removed()
 	if modinfo mbuf; then
 		false
 	fi
-	apt-get -y -o Dpkg::Use-Pty=0 purge "${all[@]}"
 	[[ -z $(dpkg -l | grep mbuf || true) ]]
 }
 
@@ -256,10 +271,10 @@ is "without a module they say so; removal while nobody uses it" removed_idle
 is "nothing is left of them" as_before
 is "what make install has staged works" staged
 is "make uninstall" source_uninstall
-is "nothing is left of it" as_before
+is "no file is left of it" files_as_before
 is "make dkms-install" source_install
 is "make uninstall, of the same" source_uninstall
-is "nothing is left of that" as_before
+is "no file is left of that" files_as_before
 [[ ! -d /pkg/ccache ]] || ccache -s | sed 's/^/# /'
 echo "1..$number"
 ((failures == 0))
