@@ -381,6 +381,7 @@ static int queue_measure(void *object, bool on)
 			queue_put(q);
 			return -ENOMEM;
 		}
+		latency->since = ktime_get_ns();
 	}
 	spin_lock(&q->lock);
 	swap(q->latency, latency);

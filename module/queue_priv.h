@@ -35,11 +35,13 @@ struct mbuf_level {
 
 /**
  * struct mbuf_latency - how long messages took
+ * @since: when it was asked for; what was sent earlier does not count
  * @bucket: how many took 2^i nanoseconds and more
  * @total: nanoseconds of all
  * @longest: of one
  */
 struct mbuf_latency {
+	u64 since;
 	u64 bucket[MBUF_LATENCY_BUCKETS];
 	u64 total;
 	u64 longest;

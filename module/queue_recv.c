@@ -121,14 +121,15 @@ static u32 item_nr_caps(const struct mbuf_item *item)
  */
 noinline void mbuf_queue_timed(struct mbuf_queue *q, struct mbuf_item *item)
 {
-	u64 ns = ktime_get_ns() - item->at;
 	struct mbuf_latency *l = q->latency;
+	u64 at = item->at, ns;
 
-	/* It may be a slot, and carry another message next. */
+	/* It may be a slot that carries another message next. */
 	item->at = 0;
-	/* Nobody wants to know it any more. */
-	if (!l)
+	/* Nobody wants to know, or did not when it was sent: see the burst. */
+	if (!l || at < l->since)
 		return;
+	ns = ktime_get_ns() - at;
 	l->bucket[clamp(fls64(ns) - 1, 0, MBUF_LATENCY_BUCKETS - 1)]++;
 	l->total += ns;
 	l->longest = max(l->longest, ns);
@@ -197,7 +198,6 @@ static inline struct mbuf_item *queue_take(struct mbuf_queue *q,
 static bool queue_drop_next(struct mbuf_queue *q)
 {
 	struct mbuf_effects fx = { };
-	struct mbuf_item *item;
 	bool full;
 
 	spin_lock(&q->lock);
@@ -207,9 +207,7 @@ static bool queue_drop_next(struct mbuf_queue *q)
 	}
 	full = !queue_has_room(q);
 	q->dropped++;
-	item = queue_unlink(q, fls64(q->queued_map) - 1);
-	item->at = 0;
-	queue_discard(q, item, &fx);
+	queue_discard(q, queue_unlink(q, fls64(q->queued_map) - 1), &fx);
 	if (full)
 		queue_not_full(q, &fx);
 	spin_unlock(&q->lock);
@@ -387,7 +385,7 @@ static ssize_t queue_wait(struct mbuf_queue *q, struct mbuf_item *spare,
 static __always_inline int queue_try_recv(struct mbuf_queue *q,
 					  const struct mbuf_uaddr *u,
 					  const struct mbuf_recv_how *how,
-					  u32 *len, u32 *nr_caps,
+					  u32 *len, u32 *nr_caps, bool timed,
 					  struct mbuf_effects *fx)
 {
 	struct mbuf_item *item;
@@ -411,7 +409,7 @@ static __always_inline int queue_try_recv(struct mbuf_queue *q,
 		return -EFAULT;
 
 	queue_take(q, prio, fx);
-	if (unlikely(item->at))
+	if (timed && unlikely(item->at))
 		mbuf_queue_timed(q, item);
 	queue_discard(q, item, fx);
 	return 0;
@@ -479,7 +477,7 @@ ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 
 		spin_lock(&q->lock);
 		pagefault_disable();
-		err = queue_try_recv(q, u, how, &len, &nr_caps, &fx);
+		err = queue_try_recv(q, u, how, &len, &nr_caps, true, &fx);
 		pagefault_enable();
 		if (unlikely(err == -EAGAIN && q->full_told)) {
 			WRITE_ONCE(q->full_told, false);
@@ -557,6 +555,9 @@ u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 	u32 done, len, nr_caps, bytes = 0;
 
 	spin_lock(&q->lock);
+	/* One by one, then: what it costs to look counts here. */
+	if (unlikely(q->latency))
+		nr = 0;
 	pagefault_disable();
 	for (done = 0; done < nr; done++, elem++, bytes += len) {
 		if (unlikely(fx.wake || bytes > MBUF_BURST_BYTES))
@@ -564,7 +565,7 @@ u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 		if (unlikely(!recv_get_room(&u, elem)))
 			break;
 		how.msg = elem;
-		if (queue_try_recv(q, &u, &how, &len, &nr_caps, &fx))
+		if (queue_try_recv(q, &u, &how, &len, &nr_caps, false, &fx))
 			break;
 	}
 	pagefault_enable();

@@ -17,12 +17,9 @@ static bool queue_refuses(const struct mbuf_queue *q, u8 prio)
  */
 void mbuf_queue_overwrite(struct mbuf_queue *q, struct mbuf_effects *fx)
 {
-	struct mbuf_item *item = queue_unlink(q, __ffs64(q->queued_map));
-
 	q->dropped++;
 	trace_mbuf_drop(q->id, 1, MBUF_TRACE_OVERWRITTEN);
-	item->at = 0;
-	queue_discard(q, item, fx);
+	queue_discard(q, queue_unlink(q, __ffs64(q->queued_map)), fx);
 }
 
 /* Under the lock. */
@@ -69,11 +66,10 @@ void mbuf_queue_stamp(struct mbuf_item *item, u32 stamp)
 static inline void queue_fill(struct mbuf_queue *q, struct mbuf_item *item,
 			      const struct mbuf_send_how *how)
 {
-	u32 stamp = READ_ONCE(q->stamp) & how->stamp;
-
 	item->prio = how->prio;
-	if (unlikely(stamp))
-		mbuf_queue_stamp(item, stamp);
+	/* Without a lock, perhaps: one message more or less is noted. */
+	if (unlikely(data_race(q->stamp)))
+		mbuf_queue_stamp(item, READ_ONCE(q->stamp) & how->stamp);
 }
 
 /* @item enters the queue, which has room, or goes to a waiting receiver. */
