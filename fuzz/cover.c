@@ -17,7 +17,8 @@
 #include <linux/kcov.h>
 #include "fuzz.h"
 
-#define PARTIES		MAX_WORKERS
+/* Workers, and children of theirs. */
+#define PARTIES		(MAX_WORKERS + 2)
 #define WORDS		(8U << 10)
 
 static struct {
@@ -145,6 +146,29 @@ void cover_start(unsigned int slot)
 	if (ioctl(kcov[slot].fd, KCOV_ENABLE, KCOV_TRACE_PC) && errno != EBUSY)
 		complain("KCOV_ENABLE: %s", strerror(errno));
 	kcov[slot].area[0] = 0;
+}
+
+/* A child of a worker plays a party that nobody plays, if there is one. */
+void cover_child(void)
+{
+	unsigned int slot;
+
+	for (slot = MAX_WORKERS; kcov_works && slot < PARTIES; slot++) {
+		if (ioctl(kcov[slot].fd, KCOV_ENABLE, KCOV_TRACE_PC))
+			continue;
+		/* What the one before it has left. */
+		cover_collect(slot);
+		return;
+	}
+}
+
+/* Take over what children have reached; all are gone. */
+void cover_collect_children(void)
+{
+	unsigned int slot;
+
+	for (slot = MAX_WORKERS; slot < PARTIES; slot++)
+		cover_collect(slot);
 }
 
 void cover_call_begin(unsigned int slot)

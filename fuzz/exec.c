@@ -1160,6 +1160,7 @@ enum outcome exec_program(const struct program *p, char *what, size_t len)
 	/* What those did who were killed in a call. */
 	for (i = 0; i < MAX_WORKERS; i++)
 		cover_collect(i);
+	cover_collect_children();
 	check_results(p);
 
 	if (log_trouble(what, len))

@@ -437,6 +437,8 @@ bool cover_init(void);
 void cover_start(unsigned int slot);
 void cover_call_begin(unsigned int slot);
 void cover_collect(unsigned int slot);
+void cover_child(void);
+void cover_collect_children(void);
 void cover_print_sections(FILE *f);
 void cover_log_new(void);
 unsigned int cover_count(void);

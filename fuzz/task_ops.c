@@ -165,6 +165,7 @@ static long op_touch(struct ctx *c, const struct value *arg)
 		return ret_of(-1);
 	pid = syscall(SYS_fork);
 	if (!pid) {
+		cover_child();
 		if (live_for(arg[1].n, arg[6].n % 2))
 			touch_pages(p, arg);
 		_exit(0);
