@@ -349,7 +349,7 @@ static void object_answer(const void *from, size_t len, const struct asked *q)
 	    (q->uid >= 0 && (!o.a[MBUF_A_OBJECT_UID] ||
 			     number(o.a[MBUF_A_OBJECT_UID]) !=
 			     (uint64_t)q->uid))) {
-		complain("netlink: object %llx of type %u and user %lld, asked for %llx of type %u and user %lld",
+		complain("netlink: %llx of type %u, user %lld instead of %llx, %u, %lld",
 			 (unsigned long long)id, type,
 			 (long long)number(o.a[MBUF_A_OBJECT_UID]),
 			 (unsigned long long)q->id, q->type,
@@ -363,7 +363,9 @@ static void object_answer(const void *from, size_t len, const struct asked *q)
 	check_owner("object", o.a[MBUF_A_OBJECT_UID],
 		    o.a[MBUF_A_OBJECT_KERNEL]);
 	for (i = MBUF_A_OBJECT_QUEUE; i < NELEMS(nests); i++) {
-		if (!!o.a[i] != (nest_of[type] == i)) {
+		const bool wanted = nest_of[type] == i;
+
+		if (!o.a[i] == wanted) {
 			complain("netlink: an object of type %u has %s%s", type,
 				 o.a[i] ? "a nest of " : "no nest of ",
 				 nests[i].name);
@@ -404,15 +406,16 @@ static void notice_answer(const void *from, size_t len, uint64_t *last)
 {
 	struct attrs n;
 	uint64_t what, count;
+	bool quota;
 
 	if (!attrs_parse("notice", "p48488444", from, len, &n))
 		return;
 	what = number(n.a[MBUF_A_NOTICE_NOTICE]);
 	count = number(n.a[MBUF_A_NOTICE_NUMBER]);
+	quota = what == MBUF_NOTICE_QUOTA_REFUSED;
 	if (!what || what > MBUF_NOTICE_PAGER_SLOW || count <= *last ||
 	    !n.a[MBUF_A_NOTICE_TYPE] != !n.a[MBUF_A_NOTICE_ID] ||
-	    (what == MBUF_NOTICE_QUOTA_REFUSED) !=
-	    !!n.a[MBUF_A_NOTICE_RESOURCE] ||
+	    !n.a[MBUF_A_NOTICE_RESOURCE] == quota ||
 	    number(n.a[MBUF_A_NOTICE_RESOURCE]) > MBUF_RESOURCE_TYPE_CAPS)
 		complain("netlink: notice %llu, number %llu after %llu",
 			 (unsigned long long)what, (unsigned long long)count,
@@ -559,7 +562,10 @@ static const struct arg_spec netlink_ask_args[] = {
 static const uint32_t uids[] = { 0, NOBODY, 0, 12345, 0xfffffffe, 0xffffffff };
 
 /* Such a request is refused, whatever it is for. */
-#define IS_REFUSED(_bad)	((_bad) >= 1 && (_bad) <= 4)
+static bool is_refused(unsigned int bad)
+{
+	return bad >= 1 && bad <= 4;
+}
 
 static void spoil(struct request *r, unsigned int how)
 {
@@ -684,7 +690,7 @@ static long op_netlink_ask(struct ctx *c, const struct value *arg)
 	ret = take_answer(fd, r.h.nlmsg_seq, room, &q);
 	if (c->fail || shm->prog.nr_workers > 1)
 		return ret;
-	if (ret >= 0 && IS_REFUSED(bad))
+	if (ret >= 0 && is_refused(bad))
 		complain("netlink: command %u: a request with fault %u is not refused",
 			 cmd, bad);
 	if (ret == -EAGAIN && bad != 9)
