@@ -143,11 +143,9 @@ static void look_at_objects(void)
 			    o->name);
 		if (o->type == MBUF_OBJECT_TYPE_PAGED &&
 		    o->n[MBUF_A_PAGED_WAITING] && o->n[MBUF_A_PAGED_SLOW])
-			bad("paged region %016llx: %llu threads wait; its pager was slow %llu times: mbufctl show %016llx",
+			bad("paged region %016llx: its pager is slow, %llu threads wait",
 			    (unsigned long long)o->id,
-			    (unsigned long long)o->n[MBUF_A_PAGED_WAITING],
-			    (unsigned long long)o->n[MBUF_A_PAGED_SLOW],
-			    (unsigned long long)o->id);
+			    (unsigned long long)o->n[MBUF_A_PAGED_WAITING]);
 	}
 	if (problems == before)
 		good("nothing is stuck");
