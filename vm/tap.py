@@ -18,6 +18,7 @@ class Tap:
     def __init__(self, name):
         self.name = name
         self.planned = None
+        self.streams = self.plans = 0
         self.passed = []
         self.failed = []
         self.skipped = []	# (name, reason)
@@ -30,8 +31,12 @@ class Tap:
     def line(self, line):
         """Take a line in; True if it was a result."""
         line = line.rstrip()
+        if line.startswith("TAP version "):
+            self.streams += 1
+            return False
         plan = PLAN.match(line)
         if plan:
+            self.plans += 1
             # Several programs may have written one after the other.
             self.planned = (self.planned or 0) + int(plan.group(1))
             if plan.group(2) is not None and plan.group(1) == "0":
@@ -71,6 +76,10 @@ class Tap:
         missing = (self.planned or 0) - self.count()
         if missing > 0:
             self.failed.extend(["announced, but never ended"] * missing)
+        # One of several programs may have ended before it said how many.
+        missing = self.streams - self.plans
+        if missing > 0:
+            self.failed.extend(["ended without its plan"] * missing)
 
 
 class Kselftest:

@@ -367,7 +367,8 @@ def check_svg():
         if not shutil.which("dot"):
             test("graph --svg by dot # SKIP there is no dot: install graphviz")
             return
-        _, err, rc = run("graph", "--svg", svg)
+        # Which looks at all fonts first: that takes long where it is emulated.
+        _, err, rc = run("graph", "--svg", svg, timeout=240)
         with open(svg, encoding="utf-8") as f:
             text = f.read()
         test("graph --svg by dot", equal((0, ""), (rc, err)),
