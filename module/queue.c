@@ -381,9 +381,12 @@ static int queue_measure(void *object, bool on)
 			queue_put(q);
 			return -ENOMEM;
 		}
-		latency->since = ktime_get_ns();
 	}
 	spin_lock(&q->lock);
+	/* What is in the queue counts if that was noted all the time. */
+	if (latency)
+		latency->since = q->latency ? q->latency->since :
+				 ktime_get_ns();
 	swap(q->latency, latency);
 	WRITE_ONCE(q->stamp, (q->stamp & ~QUEUE_TIMED) |
 			     (on ? QUEUE_TIMED : 0));

@@ -35,7 +35,8 @@ struct mbuf_level {
 
 /**
  * struct mbuf_latency - how long messages took
- * @since: when it was asked for; what was sent earlier does not count
+ * @since: since when it is noted when messages are sent; what was sent earlier
+ *	does not count
  * @bucket: how many took 2^i nanoseconds and more
  * @total: nanoseconds of all
  * @longest: of one
