@@ -246,6 +246,30 @@ TEST_F(latency, waiting_counts)
 	EXPECT_MEASURED(2, &m);
 }
 
+/* A slot's time is that of its message, not of another that was there before. */
+TEST_F(latency, slots_are_used_again)
+{
+	struct mbuf_msg msgs[2];
+	uint32_t room[2];
+	struct measured m;
+	int i;
+
+	make(2, 16, 0);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, send_num(self->base.sfd, 1, MBUF_NOW));
+	ASSERT_EQ(0, measure(&self->nl, self->id, false));
+	for (i = 0; i < 2; i++)
+		msgs[i] = (struct mbuf_msg){ .buf = (uintptr_t)&room[i],
+					     .len = sizeof(room[i]) };
+	ASSERT_EQ(2, mbuf_recv_batch(self->base.rfd, msgs, 2, 2, MBUF_NOW));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, send_num(self->base.sfd, 2, MBUF_NOW));
+	ASSERT_EQ(0, measure(&self->nl, self->id, true));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(2, recv_num(self->base.rfd, MBUF_NOW));
+	EXPECT_MEASURED(0, &m);
+}
+
 /* What nobody receives took no time. */
 TEST_F(latency, dropped_messages_do_not_count)
 {
