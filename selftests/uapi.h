@@ -7,6 +7,7 @@
 #ifndef MBUF_SELFTESTS_UAPI_H
 #define MBUF_SELFTESTS_UAPI_H
 
+#include <stdint.h>
 #include <linux/mbuf.h>
 
 /* What a command is for; the first six are those of uapi_abi.c. */
@@ -94,5 +95,28 @@ static inline unsigned int uapi_calls_on(unsigned int nr)
 			return calls[i].on;
 	return 0;
 }
+
+/* Addresses that are no memory of ours. */
+static const uint64_t wild[] = {
+	0,
+	1,
+	8,
+	4096,
+	0x7fffffffffffull - 7,		/* the end of what a user can have */
+	0x800000000000ull,		/* the first that is not canonical */
+	0x8000000000000000ull,
+	0xffff800000000000ull,		/* the kernel's */
+	0xffff888000000000ull,
+	0xffffffff81000000ull,
+	0xffffffffff600000ull,		/* vsyscall */
+	(uint64_t)-4096,
+	(uint64_t)-8,
+	(uint64_t)-1,
+#if UINTPTR_MAX == UINT32_MAX
+	0xffffe000,			/* the end, where a kernel has 64 bits */
+	0xfffff000,
+	0xffffffff,
+#endif
+};
 
 #endif /* MBUF_SELFTESTS_UAPI_H */
