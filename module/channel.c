@@ -776,7 +776,7 @@ int mbuf_channel_advance(struct mbuf_channel *c, u32 from, bool ask,
 	}
 	if (w && w->connect) {
 		/* It waits for just this; see mbuf_channel_connect_wait(). */
-		trace_mbuf_wake(end->id, w->task->pid);
+		mbuf_trace(wake, end->id, w->task->pid);
 		WRITE_ONCE(c->status, status);
 		mbuf_end_changed(end);
 		end->waiter = NULL;

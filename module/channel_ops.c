@@ -112,7 +112,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 	if (steps & MBUF_STEP_SIGNAL) {
 		struct mbuf_end_waiter *other = peer->waiter;
 
-		trace_mbuf_signal(peer->id, end->id, peer->seq);
+		mbuf_trace(signal, peer->id, end->id, peer->seq);
 		if (likely(other && !other->any && !peer->signals)) {
 			WRITE_ONCE(peer->signals, 1);
 			wake = mbuf_end_give(c, peer, other);
@@ -144,7 +144,7 @@ static __always_inline int end_do(struct mbuf_endpoint *end, unsigned int steps,
 		w->connect = false;
 		w->task = current;
 		end->waiter = w;
-		trace_mbuf_block(end->id, MBUF_TRACE_SIGNAL);
+		mbuf_trace(block, end->id, MBUF_TRACE_SIGNAL);
 		sleeps = true;
 	}
 unlock:
@@ -404,8 +404,8 @@ static long end_exchange(struct file *file, void __user *arg)
 		return err;
 	/* A request and its reply: all steps, and the rest is 0. */
 	if (likely(x.steps == STEPS && !(file->f_flags & O_NONBLOCK) &&
-		   !(x.target | x.wait.deadline | x.wait.mode | x.wait.clock |
-		     x.done | x.resv)))
+		   !(x.target | x.wait.deadline) &&
+		   !(x.wait.mode | x.wait.clock | x.done | x.resv)))
 		return exchange_do(file, arg, STEPS, 0, data, &forever);
 	return exchange_check_and_do(file, arg, &x, data);
 }

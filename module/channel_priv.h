@@ -258,7 +258,7 @@ mbuf_end_give(const struct mbuf_channel *c, struct mbuf_endpoint *end,
 {
 	struct task_struct *task = w->task;
 
-	trace_mbuf_wake(end->id, task->pid);
+	mbuf_trace(wake, end->id, task->pid);
 	mbuf_end_take(c, end, &w->got);
 	mbuf_end_changed(end);
 	w->end = end;

@@ -124,7 +124,7 @@ static int kernel_do(struct mbuf_kernel_end *ke, const void *data,
 	if (steps & MBUF_STEP_WRITE)
 		mbuf_end_write(peer, slot);
 	if (steps & MBUF_STEP_SIGNAL) {
-		trace_mbuf_signal(peer->id, ke->end->id, peer->seq);
+		mbuf_trace(signal, peer->id, ke->end->id, peer->seq);
 		mbuf_end_signal(c, peer, &kick);
 	} else {
 		mbuf_end_changed(peer);

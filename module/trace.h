@@ -4,7 +4,8 @@
  *
  * Objects are told by their ids, which are those that programs, /proc and
  * netlink know, and never by addresses. A tracepoint that is off costs one
- * instruction that does nothing; what it would tell is not even read.
+ * instruction that does nothing. Where that matters mbuf_trace() is to be used:
+ * what a bare tracepoint would tell is read even so.
  *
  * To add one for a new object: an event of a class below if one fits, and a call
  * where it happens, after the change was made and under the object's lock if
@@ -369,6 +370,18 @@ TRACE_EVENT(mbuf_unseal,
 	TP_printk("id=%016llx key=%016llx err=%d", __entry->id, __entry->key,
 		  __entry->err)
 );
+
+/**
+ * mbuf_trace() - an event, of which nothing is even looked at if nobody listens
+ * @event: what its name has after "mbuf_"
+ * @...: its arguments
+ *
+ * Context: where @event may be.
+ */
+#define mbuf_trace(event, ...) do {					\
+	if (trace_mbuf_##event##_enabled())				\
+		trace_mbuf_##event(__VA_ARGS__);			\
+} while (0)
 
 #endif /* _MBUF_TRACE_H */
 
