@@ -104,8 +104,7 @@ static void message_back(struct mbuf_message *m)
 {
 	m->item = m->w.item;
 	WRITE_ONCE(m->loaded, true);
-	m->item->at = 0;
-	mbuf_item_drop_creds(m->item);
+	mbuf_item_forget(m->item);
 	/* While the queue is still there: it could be the owner. */
 	if (m->item->caps)
 		mbuf_caps_nest_back(m->item->caps, &m->nest);
@@ -499,7 +498,7 @@ static int message_room(struct mbuf_message *m)
 			return PTR_ERR(item);
 		m->item = item;
 	}
-	mbuf_item_drop_creds(m->item);
+	mbuf_item_forget(m->item);
 	return 0;
 }
 
@@ -633,7 +632,7 @@ static int message_enqueue_on(struct mbuf_message *m, struct file *dest)
 	err = mbuf_queue_enqueue(dest, &m->item, &m->w, &m->line);
 	if (err < 0) {
 		/* Who tries next may be another. */
-		mbuf_item_drop_creds(m->item);
+		mbuf_item_forget(m->item);
 		if (caps)
 			mbuf_caps_nest_back(caps, &m->nest);
 		return err;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/cred.h>
+#include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -145,9 +146,8 @@ struct mbuf_item *mbuf_item_new(size_t len)
 	item->room = len;
 	item->prio = 0;
 	item->kind = MBUF_ITEM_OWN;
-	item->pid = NULL;
+	item->noted = 0;
 	item->caps = NULL;
-	item->at = 0;
 	return item;
 
 uncharge:
@@ -174,13 +174,20 @@ int mbuf_item_load(struct mbuf_item *item, const struct mbuf_uaddr *u)
 }
 
 /**
- * mbuf_item_stamp() - note who sends a message
- * @item: the message; the sender is the current task
+ * mbuf_item_stamp() - note who sends a message, or when that is
+ * @item: the message, of which that is not noted yet; the sender is the
+ *	current task
+ * @note: MBUF_NOTED_*
  */
-void mbuf_item_stamp(struct mbuf_item *item)
+void mbuf_item_stamp(struct mbuf_item *item, unsigned int note)
 {
-	item->pid = get_pid(task_tgid(current));
-	current_euid_egid(&item->uid, &item->gid);
+	if (note & MBUF_NOTED_CREDS) {
+		item->pid = get_pid(task_tgid(current));
+		current_euid_egid(&item->uid, &item->gid);
+	}
+	if (note & MBUF_NOTED_TIME)
+		item->at = ktime_get_ns();
+	item->noted |= note;
 }
 
 /**
@@ -194,7 +201,7 @@ void mbuf_item_free(struct mbuf_item *item)
 {
 	if (!item)
 		return;
-	mbuf_item_drop_creds(item);
+	mbuf_item_forget(item);
 	if (item->kind == MBUF_ITEM_SLOT)
 		return;
 	if (item->kind == MBUF_ITEM_OWN) {
@@ -299,9 +306,8 @@ int mbuf_slots_init(struct mbuf_slots *s, unsigned int nr, unsigned int size)
 			struct mbuf_item *item = chunk + i * slot_bytes(size);
 
 			item->kind = MBUF_ITEM_SLOT;
-			item->pid = NULL;
+			item->noted = 0;
 			item->caps = NULL;
-			item->at = 0;
 			item->data = item + 1;
 			item->next = s->free;
 			s->free = item;
@@ -351,9 +357,8 @@ struct mbuf_item *mbuf_slots_new_spare(const struct mbuf_slots *s)
 
 	if (item) {
 		item->kind = MBUF_ITEM_SPARE;
-		item->pid = NULL;
+		item->noted = 0;
 		item->caps = NULL;
-		item->at = 0;
 		item->data = item + 1;
 	}
 	return item;
@@ -365,7 +370,7 @@ struct mbuf_item *mbuf_slots_give_slow(struct mbuf_slots *s,
 {
 	if (item->kind == MBUF_ITEM_OWN)
 		return item;
-	mbuf_item_drop_creds(item);
+	mbuf_item_forget(item);
 	/* What is kept has been charged: no more than there was at first. */
 	if (item->kind == MBUF_ITEM_SPARE && s->nr_free > s->nr_keep)
 		return item;

@@ -63,6 +63,11 @@ enum mbuf_item_kind {
 	MBUF_ITEM_OWN,		/* not a slot: sized for its message */
 };
 
+/* What is noted of a message's sender; bits of mbuf_item.noted. */
+#define MBUF_NOTED_CREDS	0x01	/* who it was */
+#define MBUF_NOTED_TIME		0x02	/* when that was */
+#define MBUF_NOTED_ALL		0x03
+
 /**
  * struct mbuf_item - a message
  * @next: next in its list
@@ -71,14 +76,14 @@ enum mbuf_item_kind {
  * @len: bytes of payload
  * @prio: priority
  * @kind: enum mbuf_item_kind
- * @pid: sender's process, or NULL; holds a reference
- * @uid: sender's effective user id, if @pid
- * @gid: sender's effective group id, if @pid
+ * @noted: MBUF_NOTED_*; beside @kind, so that both are looked at in one
+ * @pid: MBUF_NOTED_CREDS: sender's process; holds a reference
+ * @uid: MBUF_NOTED_CREDS: sender's effective user id
+ * @gid: MBUF_NOTED_CREDS: sender's effective group id
  * @data: the payload, behind the item or allocated by itself
  * @caps: MBUF_ITEM_OWN: capabilities, or NULL
  * @room: MBUF_ITEM_OWN: the largest @len that there is memory for
- * @at: when it was sent, in nanoseconds, if it is to be measured how long it
- *	takes; otherwise 0
+ * @at: MBUF_NOTED_TIME: when it was sent, in nanoseconds
  */
 struct mbuf_item {
 	struct mbuf_item *next;
@@ -87,6 +92,7 @@ struct mbuf_item {
 	u32 len;
 	u8 prio;
 	u8 kind;
+	u8 noted;
 	struct pid *pid;
 	kuid_t uid;
 	kgid_t gid;
@@ -131,7 +137,7 @@ bool mbuf_uaddr_put_iter(const struct mbuf_uaddr *u, const void *src, size_t n);
 
 struct mbuf_item *mbuf_item_new(size_t len);
 int mbuf_item_load(struct mbuf_item *item, const struct mbuf_uaddr *u);
-void mbuf_item_stamp(struct mbuf_item *item);
+void mbuf_item_stamp(struct mbuf_item *item, unsigned int note);
 void mbuf_item_free(struct mbuf_item *item);
 void mbuf_item_free_all(struct mbuf_item *list);
 
@@ -388,15 +394,20 @@ static inline struct mbuf_item *mbuf_slots_take_spare(struct mbuf_slots *s)
 }
 
 /**
- * mbuf_item_drop_creds() - forget the sender
+ * mbuf_item_forget() - forget what was noted of the sender
  * @item: the message
  */
-static inline void mbuf_item_drop_creds(struct mbuf_item *item)
+static inline void mbuf_item_forget(struct mbuf_item *item)
 {
-	if (unlikely(item->pid)) {
+	if (unlikely(item->noted & MBUF_NOTED_CREDS))
 		put_pid(item->pid);
-		item->pid = NULL;
-	}
+	item->noted = 0;
+}
+
+/* Is it a slot like any other, with a message of which nothing is noted? */
+static inline bool mbuf_item_plain(const struct mbuf_item *item)
+{
+	return likely(item->kind == MBUF_ITEM_SLOT && !item->noted);
 }
 
 /**
@@ -411,7 +422,7 @@ static inline void mbuf_item_drop_creds(struct mbuf_item *item)
 static inline struct mbuf_item *mbuf_slots_give(struct mbuf_slots *s,
 						struct mbuf_item *item)
 {
-	if (unlikely(item->kind != MBUF_ITEM_SLOT || item->pid))
+	if (!mbuf_item_plain(item))
 		return mbuf_slots_give_slow(s, item);
 	item->next = s->free;
 	s->free = item;

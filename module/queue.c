@@ -52,7 +52,7 @@ static struct mbuf_queue *queue_alloc(const struct mbuf_queue_spec *spec)
 	q->max_msg = spec->max_msg;
 	q->max_caps = spec->max_caps;
 	q->flags = spec->flags;
-	q->stamp = spec->flags & MBUF_QUEUE_CREDS;
+	q->stamp = spec->flags & MBUF_QUEUE_CREDS ? MBUF_NOTED_CREDS : 0;
 	q->nr_recv = 1;
 	INIT_LIST_HEAD(&q->receivers);
 	init_waitqueue_head(&q->poll_in);
@@ -272,7 +272,7 @@ static void queue_snapshot(struct mbuf_queue *q, struct mbuf_queue_info *info)
 
 	spin_lock(&q->lock);
 	if (q->queued_map)
-		next = q->level[fls64(q->queued_map) - 1].queued.head;
+		next = q->level[queue_top(q->queued_map)].queued.head;
 	info->depth = q->depth;
 	info->high_water = q->high_water;
 	info->senders = q->nr_send;
@@ -388,8 +388,8 @@ static int queue_measure(void *object, bool on)
 		latency->since = q->latency ? q->latency->since :
 				 ktime_get_ns();
 	swap(q->latency, latency);
-	WRITE_ONCE(q->stamp, (q->stamp & ~QUEUE_TIMED) |
-			     (on ? QUEUE_TIMED : 0));
+	WRITE_ONCE(q->stamp, (q->stamp & ~MBUF_NOTED_TIME) |
+			     (on ? MBUF_NOTED_TIME : 0));
 	spin_unlock(&q->lock);
 	kfree(latency);
 	queue_put(q);
@@ -584,7 +584,7 @@ static ssize_t queue_write_uaddr(struct mbuf_queue *q,
 	const struct mbuf_send_how how = {
 		.deadline = &deadline,
 		/* Who it is that writes is not noted. */
-		.stamp = QUEUE_TIMED,
+		.stamp = MBUF_NOTED_TIME,
 	};
 	u64 seq;
 	int err;
@@ -698,7 +698,7 @@ static int queue_send_msg(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	const struct mbuf_send_how how = {
 		.deadline = deadline,
 		.prio = msg->prio,
-		.stamp = ~0U,
+		.stamp = MBUF_NOTED_ALL,
 	};
 	struct mbuf_uaddr u;
 	int err;
@@ -856,7 +856,7 @@ static int queue_send_caps(struct mbuf_queue *q, const struct mbuf_msg *msg,
 	const struct mbuf_send_how how = {
 		.deadline = deadline,
 		.prio = msg->prio,
-		.stamp = ~0U,
+		.stamp = MBUF_NOTED_ALL,
 	};
 	struct mbuf_uaddr u;
 	int err;
@@ -1121,7 +1121,7 @@ static void queue_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "mbuf-send-blocked:\t%llu\n", info.send_blocked);
 	seq_printf(m, "mbuf-recv-blocked:\t%llu\n", info.recv_blocked);
 	seq_printf(m, "mbuf-measured:\t%d\n",
-		   !!(READ_ONCE(q->stamp) & QUEUE_TIMED));
+		   !!(READ_ONCE(q->stamp) & MBUF_NOTED_TIME));
 }
 
 static const struct file_operations queue_fops = {

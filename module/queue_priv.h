@@ -17,9 +17,6 @@
 #include "trace.h"
 #include "wait.h"
 
-/* To be noted of what is sent, besides MBUF_QUEUE_CREDS: when that was. */
-#define QUEUE_TIMED	BIT(31)
-
 /* Payload that a burst of a batch may copy before it lets go of the lock. */
 #define MBUF_BURST_BYTES	4096
 
@@ -56,8 +53,8 @@ struct mbuf_latency {
  * @max_msg: the largest message in bytes; constant
  * @flags: MBUF_QUEUE_*; constant
  * @max_caps: the most capabilities that a message carries; constant
- * @stamp: what is noted of each message that is sent: MBUF_QUEUE_CREDS,
- *	QUEUE_TIMED; may be read without the lock
+ * @stamp: what is noted of each message that is sent: MBUF_NOTED_*; may be
+ *	read without the lock
  * @latency: how long messages took, if that is measured; its memory is that of
  *	who asked for it, and bounded by the number of queues
  * @nr_recv: receive rights; 0: dead
@@ -110,7 +107,7 @@ struct mbuf_queue {
 	u32 nr_parked;
 	u32 nr_waiting;
 	u32 max_caps;
-	u32 stamp;
+	u8 stamp;
 	struct mbuf_latency *latency;
 	wait_queue_head_t poll_in;
 	wait_queue_head_t poll_out;
@@ -147,8 +144,8 @@ struct mbuf_effects {
 struct mbuf_send_how {
 	const struct mbuf_deadline *deadline;
 	u8 prio;
-	/* What may be noted of it, if the queue wants that. */
-	u32 stamp;
+	/* What may be noted of it, if the queue wants that: MBUF_NOTED_*. */
+	u8 stamp;
 };
 
 /* How to receive; the payload apart. */
@@ -175,8 +172,7 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 			  const struct mbuf_msg __user *elem, u32 nr);
 u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 			  u32 nr);
-void mbuf_queue_stamp(struct mbuf_item *item, u32 stamp);
-void mbuf_queue_timed(struct mbuf_queue *q, struct mbuf_item *item);
+void mbuf_queue_timed(struct mbuf_queue *q, const struct mbuf_item *item);
 void __mbuf_effects(struct mbuf_queue *q, struct mbuf_effects *fx);
 
 /**
@@ -237,6 +233,26 @@ static inline bool queue_polled(wait_queue_head_t *wq)
 	return waitqueue_active(wq);
 }
 
+/* For tracing: @item has entered. Under the lock. */
+static inline void queue_trace_send(const struct mbuf_queue *q,
+				    const struct mbuf_item *item)
+{
+	mbuf_trace(send, q->id, item->seq, item->len, item->prio, q->depth);
+}
+
+/* For tracing: @item has left to a receiver. Under the lock. */
+static inline void queue_trace_receive(const struct mbuf_queue *q,
+				       const struct mbuf_item *item)
+{
+	mbuf_trace(receive, q->id, item->seq, item->len, item->prio, q->depth);
+}
+
+/* The highest level in @map, which has one. */
+static inline unsigned long queue_top(u64 map)
+{
+	return BITS_PER_LONG == 64 ? __fls(map) : fls64(map) - 1;
+}
+
 /* Is there room for one more message that is not overtaking? */
 static inline bool queue_has_room(const struct mbuf_queue *q)
 {
@@ -244,7 +260,7 @@ static inline bool queue_has_room(const struct mbuf_queue *q)
 }
 
 static inline void queue_link(struct mbuf_queue *q, struct mbuf_item *item,
-			      unsigned int prio)
+			      unsigned long prio)
 {
 	mbuf_fifo_append(&q->level[prio].queued, item);
 	q->queued_map |= 1ULL << prio;
@@ -262,7 +278,7 @@ static inline void queue_link_back(struct mbuf_queue *q, struct mbuf_item *item)
 }
 
 static inline struct mbuf_item *queue_unlink(struct mbuf_queue *q,
-					     unsigned int prio)
+					     unsigned long prio)
 {
 	struct mbuf_fifo *f = &q->level[prio].queued;
 	struct mbuf_item *item = mbuf_fifo_pop(f);
@@ -294,16 +310,9 @@ static inline void queue_hand_over(struct mbuf_queue *q, struct mbuf_item *item,
 	w->item = item;
 	q->nr_waiting--;
 	q->received++;
-	trace_mbuf_receive(q->id, item->seq, item->len, item->prio, q->depth);
-	trace_mbuf_wake(q->id, mbuf_waiter_pid(w));
+	queue_trace_receive(q, item);
+	mbuf_trace(wake, q->id, mbuf_waiter_pid(w));
 	fx->wake = mbuf_waiter_finish(w, MBUF_DONE);
-}
-
-/* For tracing: @item has entered. Under the lock. */
-static inline void queue_trace_send(const struct mbuf_queue *q,
-				    const struct mbuf_item *item)
-{
-	trace_mbuf_send(q->id, item->seq, item->len, item->prio, q->depth);
 }
 
 #endif /* _MBUF_QUEUE_PRIV_H */

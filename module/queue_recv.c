@@ -6,36 +6,21 @@
 #include <linux/user_namespace.h>
 #include "queue_priv.h"
 
-static noinline void recv_creds(const struct mbuf_item *item,
-				struct mbuf_msg *msg)
-{
-	msg->flags |= MBUF_MSG_CREDS;
-	msg->pid = pid_vnr(item->pid);
-	msg->uid = from_kuid_munged(current_user_ns(), item->uid);
-	msg->gid = from_kgid_munged(current_user_ns(), item->gid);
-}
-
 /* Write all of a message but buf and the payload. */
-static __always_inline bool recv_put_msg(const struct mbuf_item *item,
-					 struct mbuf_msg __user *to)
+static __always_inline bool __recv_put_msg(const struct mbuf_item *item,
+					   struct mbuf_msg __user *to,
+					   u32 flags, pid_t pid, uid_t uid,
+					   gid_t gid)
 {
-	struct mbuf_msg msg;
-
-	msg.flags = item->len ? 0 : MBUF_MSG_EMPTY;
-	msg.pid = 0;
-	msg.uid = overflowuid;
-	msg.gid = overflowgid;
-	if (unlikely(item->pid))
-		recv_creds(item, &msg);
-
 	if (unlikely(!user_write_access_begin(to, sizeof(*to))))
 		return false;
-	unsafe_put_user(msg.flags, &to->flags, fault);
+	unsafe_put_user(flags | (item->len ? 0 : MBUF_MSG_EMPTY), &to->flags,
+			fault);
 	unsafe_put_user(item->seq, &to->seq, fault);
 	unsafe_put_user((u32)item->prio, &to->prio, fault);
-	unsafe_put_user(msg.pid, &to->pid, fault);
-	unsafe_put_user(msg.uid, &to->uid, fault);
-	unsafe_put_user(msg.gid, &to->gid, fault);
+	unsafe_put_user(pid, &to->pid, fault);
+	unsafe_put_user(uid, &to->uid, fault);
+	unsafe_put_user(gid, &to->gid, fault);
 	/* Last, as it is an input too, and read again by who tries again. */
 	unsafe_put_user(item->len, &to->len, fault);
 	user_write_access_end();
@@ -43,6 +28,22 @@ static __always_inline bool recv_put_msg(const struct mbuf_item *item,
 fault:
 	user_write_access_end();
 	return false;
+}
+
+static noinline bool recv_put_creds(const struct mbuf_item *item,
+				    struct mbuf_msg __user *to)
+{
+	return __recv_put_msg(item, to, MBUF_MSG_CREDS, pid_vnr(item->pid),
+			      from_kuid_munged(current_user_ns(), item->uid),
+			      from_kgid_munged(current_user_ns(), item->gid));
+}
+
+static __always_inline bool recv_put_msg(const struct mbuf_item *item,
+					 struct mbuf_msg __user *to)
+{
+	if (unlikely(item->noted & MBUF_NOTED_CREDS))
+		return recv_put_creds(item, to);
+	return __recv_put_msg(item, to, 0, 0, overflowuid, overflowgid);
 }
 
 /* Copy out @item. Under the lock with page faults disabled. */
@@ -119,17 +120,15 @@ static u32 item_nr_caps(const struct mbuf_item *item)
  *
  * Context: under the lock.
  */
-noinline void mbuf_queue_timed(struct mbuf_queue *q, struct mbuf_item *item)
+void mbuf_queue_timed(struct mbuf_queue *q, const struct mbuf_item *item)
 {
 	struct mbuf_latency *l = q->latency;
-	u64 at = item->at, ns;
+	u64 ns;
 
-	/* It may be a slot that carries another message next. */
-	item->at = 0;
-	/* Nobody wants to know, or did not when it was sent: see the burst. */
-	if (!l || at < l->since)
+	/* Nobody wants to know any more, or it was noted for who asked before. */
+	if (!l || item->at < l->since)
 		return;
-	ns = ktime_get_ns() - at;
+	ns = ktime_get_ns() - item->at;
 	l->bucket[clamp(fls64(ns) - 1, 0, MBUF_LATENCY_BUCKETS - 1)]++;
 	l->total += ns;
 	l->longest = max(l->longest, ns);
@@ -138,7 +137,7 @@ noinline void mbuf_queue_timed(struct mbuf_queue *q, struct mbuf_item *item)
 /* A message has left the queue: the next that is parked can enter. */
 static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 {
-	unsigned int prio = fls64(q->parked_map) - 1;
+	unsigned long prio = queue_top(q->parked_map);
 	struct mbuf_level *level = &q->level[prio];
 	struct mbuf_waiter *w;
 
@@ -151,7 +150,7 @@ static void queue_admit(struct mbuf_queue *q, struct mbuf_effects *fx)
 	w->item->seq = w->seq;
 	queue_link(q, w->item, prio);
 	queue_trace_send(q, w->item);
-	trace_mbuf_wake(q->id, mbuf_waiter_pid(w));
+	mbuf_trace(wake, q->id, mbuf_waiter_pid(w));
 	q->nr_parked--;
 	/*
 	 * A message object was a send right as long as it stood in line. That
@@ -181,14 +180,14 @@ static noinline void queue_not_full(struct mbuf_queue *q,
 
 /* Take out the next message, which is in level @prio. */
 static inline struct mbuf_item *queue_take(struct mbuf_queue *q,
-					   unsigned int prio,
+					   unsigned long prio,
 					   struct mbuf_effects *fx)
 {
 	bool full = !queue_has_room(q);
 	struct mbuf_item *item = queue_unlink(q, prio);
 
 	q->received++;
-	trace_mbuf_receive(q->id, item->seq, item->len, item->prio, q->depth);
+	queue_trace_receive(q, item);
 	if (unlikely(full))
 		queue_not_full(q, fx);
 	return item;
@@ -207,7 +206,7 @@ static bool queue_drop_next(struct mbuf_queue *q)
 	}
 	full = !queue_has_room(q);
 	q->dropped++;
-	queue_discard(q, queue_unlink(q, fls64(q->queued_map) - 1), &fx);
+	queue_discard(q, queue_unlink(q, queue_top(q->queued_map)), &fx);
 	if (full)
 		queue_not_full(q, &fx);
 	spin_unlock(&q->lock);
@@ -320,7 +319,7 @@ static ssize_t queue_deliver(struct mbuf_queue *q, struct mbuf_item *item,
 	}
 
 	ret = item->len;
-	if (unlikely(item->at)) {
+	if (unlikely(item->noted & MBUF_NOTED_TIME)) {
 		spin_lock(&q->lock);
 		mbuf_queue_timed(q, item);
 		spin_unlock(&q->lock);
@@ -350,7 +349,7 @@ static ssize_t queue_wait(struct mbuf_queue *q, struct mbuf_item *spare,
 	list_add_tail(&w.link, &q->receivers);
 	q->nr_waiting++;
 	q->recv_blocked++;
-	trace_mbuf_block(q->id, MBUF_TRACE_RECEIVE);
+	mbuf_trace(block, q->id, MBUF_TRACE_RECEIVE);
 	spin_unlock(&q->lock);
 
 	err = mbuf_waiter_sleep(&w, how->deadline);
@@ -385,16 +384,16 @@ static ssize_t queue_wait(struct mbuf_queue *q, struct mbuf_item *spare,
 static __always_inline int queue_try_recv(struct mbuf_queue *q,
 					  const struct mbuf_uaddr *u,
 					  const struct mbuf_recv_how *how,
-					  u32 *len, u32 *nr_caps, bool timed,
+					  u32 *len, u32 *nr_caps,
 					  struct mbuf_effects *fx)
 {
 	struct mbuf_item *item;
-	unsigned int prio;
+	unsigned long prio;
 	int err;
 
 	if (unlikely(!q->queued_map))
 		return -EAGAIN;
-	prio = fls64(q->queued_map) - 1;
+	prio = queue_top(q->queued_map);
 	item = q->level[prio].queued.head;
 	*len = item->len;
 	err = recv_check(item, u, how);
@@ -409,7 +408,7 @@ static __always_inline int queue_try_recv(struct mbuf_queue *q,
 		return -EFAULT;
 
 	queue_take(q, prio, fx);
-	if (timed && unlikely(item->at))
+	if (!mbuf_item_plain(item) && item->noted & MBUF_NOTED_TIME)
 		mbuf_queue_timed(q, item);
 	queue_discard(q, item, fx);
 	return 0;
@@ -432,7 +431,7 @@ static noinline ssize_t queue_recv_slow(struct mbuf_queue *q,
 		struct mbuf_effects fx = { };
 		struct mbuf_item *item;
 
-		item = queue_take(q, fls64(q->queued_map) - 1, &fx);
+		item = queue_take(q, queue_top(q->queued_map), &fx);
 		spin_unlock(&q->lock);
 		mbuf_effects(q, &fx);
 		return queue_deliver(q, item, spare, u, how);
@@ -477,7 +476,7 @@ ssize_t mbuf_queue_recv(struct mbuf_queue *q, const struct mbuf_uaddr *u,
 
 		spin_lock(&q->lock);
 		pagefault_disable();
-		err = queue_try_recv(q, u, how, &len, &nr_caps, true, &fx);
+		err = queue_try_recv(q, u, how, &len, &nr_caps, &fx);
 		pagefault_enable();
 		if (unlikely(err == -EAGAIN && q->full_told)) {
 			WRITE_ONCE(q->full_told, false);
@@ -555,9 +554,6 @@ u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 	u32 done, len, nr_caps, bytes = 0;
 
 	spin_lock(&q->lock);
-	/* One by one, then: what it costs to look counts here. */
-	if (unlikely(q->latency))
-		nr = 0;
 	pagefault_disable();
 	for (done = 0; done < nr; done++, elem++, bytes += len) {
 		if (unlikely(fx.wake || bytes > MBUF_BURST_BYTES))
@@ -565,7 +561,7 @@ u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 		if (unlikely(!recv_get_room(&u, elem)))
 			break;
 		how.msg = elem;
-		if (queue_try_recv(q, &u, &how, &len, &nr_caps, false, &fx))
+		if (queue_try_recv(q, &u, &how, &len, &nr_caps, &fx))
 			break;
 	}
 	pagefault_enable();

@@ -48,28 +48,13 @@ static inline void queue_found_full(struct mbuf_queue *q)
 		__queue_found_full(q);
 }
 
-/**
- * mbuf_queue_stamp() - note what there is to be noted of a message's sender
- * @item: the message
- * @stamp: what: MBUF_QUEUE_CREDS, QUEUE_TIMED
- *
- * Context: by the sender.
- */
-void mbuf_queue_stamp(struct mbuf_item *item, u32 stamp)
-{
-	if (stamp & MBUF_QUEUE_CREDS)
-		mbuf_item_stamp(item);
-	if (stamp & QUEUE_TIMED)
-		item->at = ktime_get_ns();
-}
-
 static inline void queue_fill(struct mbuf_queue *q, struct mbuf_item *item,
 			      const struct mbuf_send_how *how)
 {
 	item->prio = how->prio;
 	/* Without a lock, perhaps: one message more or less is noted. */
 	if (unlikely(data_race(q->stamp)))
-		mbuf_queue_stamp(item, READ_ONCE(q->stamp) & how->stamp);
+		mbuf_item_stamp(item, READ_ONCE(q->stamp) & how->stamp);
 }
 
 /* @item enters the queue, which has room, or goes to a waiting receiver. */
@@ -123,7 +108,7 @@ static int queue_park(struct mbuf_queue *q, struct mbuf_item *item,
 	mbuf_waiter_init(&w);
 	w.item = item;
 	queue_line_up(q, &w);
-	trace_mbuf_block(q->id, MBUF_TRACE_SEND);
+	mbuf_trace(block, q->id, MBUF_TRACE_SEND);
 	spin_unlock(&q->lock);
 	queue_found_full(q);
 
@@ -411,7 +396,7 @@ static void queue_enter_copy(struct mbuf_queue *q, const struct mbuf_item *item,
 	slot->len = item->len;
 	slot->prio = item->prio;
 	if (unlikely(q->stamp))
-		mbuf_queue_stamp(slot, q->stamp);
+		mbuf_item_stamp(slot, q->stamp);
 	queue_enter(q, slot, fx);
 }
 
@@ -450,8 +435,7 @@ int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
 		queue_enter_copy(q, *item, &fx);
 	} else {
 		if (unlikely(q->stamp))
-			mbuf_queue_stamp(*item, (*item)->pid ?
-					 q->stamp & QUEUE_TIMED : q->stamp);
+			mbuf_item_stamp(*item, q->stamp & ~(*item)->noted);
 		err = queue_enter_own(q, *item, &fx);
 		if (err == -EAGAIN) {
 			/* Others look at it, and at where it is. */
@@ -468,9 +452,9 @@ int mbuf_queue_enqueue(struct file *send, struct mbuf_item **item,
 			*item = NULL;
 	}
 	if (err >= 0)
-		trace_mbuf_enqueue(w->id, q->id, err ?
-				   MBUF_TRACE_ENQUEUE_PARKED :
-				   MBUF_TRACE_ENQUEUE_ENTERED);
+		mbuf_trace(enqueue, w->id, q->id, err ?
+			   MBUF_TRACE_ENQUEUE_PARKED :
+			   MBUF_TRACE_ENQUEUE_ENTERED);
 	spin_unlock(&q->lock);
 	mbuf_effects(q, &fx);
 	return err;
@@ -532,7 +516,7 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 			  const struct mbuf_msg __user *elem, u32 nr)
 {
 	struct mbuf_effects fx = { };
-	struct mbuf_send_how how = { .stamp = ~0U };
+	struct mbuf_send_how how = { .stamp = MBUF_NOTED_ALL };
 	struct mbuf_uaddr u;
 	struct mbuf_msg msg;
 	u32 done, bytes = 0;
