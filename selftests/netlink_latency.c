@@ -114,6 +114,12 @@ TEST_F(latency, nobody_measures_unasked)
 	ASSERT_EQ(0, measure(&self->nl, self->id, true));
 	ASSERT_EQ(5, recv_num(self->base.rfd, MBUF_NOW));
 	EXPECT_MEASURED(0, &m);
+	/* Nor what was sent for who wanted to know before. */
+	ASSERT_EQ(0, send_num(self->base.sfd, 7, MBUF_NOW));
+	ASSERT_EQ(0, measure(&self->nl, self->id, false));
+	ASSERT_EQ(0, measure(&self->nl, self->id, true));
+	ASSERT_EQ(7, recv_num(self->base.rfd, MBUF_NOW));
+	EXPECT_MEASURED(0, &m);
 	/* To begin is to begin anew. */
 	ASSERT_EQ(0, send_num(self->base.sfd, 6, MBUF_NOW));
 	ASSERT_EQ(6, recv_num(self->base.rfd, MBUF_NOW));
