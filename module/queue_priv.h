@@ -172,7 +172,6 @@ u32 mbuf_queue_send_burst(struct mbuf_queue *q,
 			  const struct mbuf_msg __user *elem, u32 nr);
 u32 mbuf_queue_recv_burst(struct mbuf_queue *q, struct mbuf_msg __user *elem,
 			  u32 nr);
-void mbuf_queue_timed(struct mbuf_queue *q, const struct mbuf_item *item);
 void __mbuf_effects(struct mbuf_queue *q, struct mbuf_effects *fx);
 
 /**

@@ -112,15 +112,12 @@ static u32 item_nr_caps(const struct mbuf_item *item)
 	return item->caps ? item->caps->nr : 0;
 }
 
-/**
- * mbuf_queue_timed() - a receiver has got a message of which it is known when
- *	it was sent
- * @q: the queue
- * @item: the message
- *
- * Context: under the lock.
+/*
+ * A receiver has got a message of which it is known when it was sent. Under the
+ * lock.
  */
-void mbuf_queue_timed(struct mbuf_queue *q, const struct mbuf_item *item)
+static noinline void queue_timed(struct mbuf_queue *q,
+				 const struct mbuf_item *item)
 {
 	struct mbuf_latency *l = q->latency;
 	u64 ns;
@@ -321,7 +318,7 @@ static ssize_t queue_deliver(struct mbuf_queue *q, struct mbuf_item *item,
 	ret = item->len;
 	if (unlikely(item->noted & MBUF_NOTED_TIME)) {
 		spin_lock(&q->lock);
-		mbuf_queue_timed(q, item);
+		queue_timed(q, item);
 		spin_unlock(&q->lock);
 	}
 	if (item->kind == MBUF_ITEM_OWN) {
@@ -409,7 +406,7 @@ static __always_inline int queue_try_recv(struct mbuf_queue *q,
 
 	queue_take(q, prio, fx);
 	if (!mbuf_item_plain(item) && item->noted & MBUF_NOTED_TIME)
-		mbuf_queue_timed(q, item);
+		queue_timed(q, item);
 	queue_discard(q, item, fx);
 	return 0;
 }
