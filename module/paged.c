@@ -139,7 +139,7 @@ static int paged_describe(void *object, struct sk_buff *skb,
 	mbuf_paged_tell(p, &info);
 	xa_lock(&p->pages);
 	orphan = p->dead;
-	slow = p->nr_slow;
+	slow = mbuf_paged_slow(p);
 	xa_unlock(&p->pages);
 	if (nla_put_u64_64bit(skb, MBUF_A_PAGED_SIZE, info.size,
 			      MBUF_A_PAGED_PAD) ||

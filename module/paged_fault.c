@@ -29,6 +29,43 @@ static void fault_finish(struct mbuf_paged *p, struct paged_fault *f, int state)
 	rcu_read_unlock();
 }
 
+/*
+ * Has the pager left it unanswered for too long, which nobody has noticed yet?
+ * Who waits for an EVICT waits for no answer. Under the region's lock.
+ */
+static bool fault_is_slow(const struct paged_fault *f)
+{
+	return f->id && !f->slow &&
+	       time_after_eq(jiffies, f->began +
+				      msecs_to_jiffies(MBUF_PAGER_SLOW_MS));
+}
+
+static void fault_count_slow(struct mbuf_paged *p, struct paged_fault *f)
+{
+	if (unlikely(fault_is_slow(f))) {
+		f->slow = true;
+		p->nr_slow++;
+	}
+}
+
+/**
+ * mbuf_paged_slow() - how many faults did the pager not answer in time?
+ * @p: the region
+ *
+ * Nobody is woken to count them, so those that wait are looked at.
+ *
+ * Context: under the region's lock.
+ */
+u64 mbuf_paged_slow(const struct mbuf_paged *p)
+{
+	struct rb_node *node;
+	u64 nr = p->nr_slow;
+
+	for (node = rb_first(&p->faults); node; node = rb_next(node))
+		nr += fault_is_slow(rb_entry(node, struct paged_fault, node));
+	return nr;
+}
+
 /**
  * mbuf_paged_find() - who leads those that wait for a page
  * @p: the region
@@ -68,6 +105,7 @@ void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,
 	struct paged_fault *other, *next;
 
 	paged_trace(p, f, why);
+	fault_count_slow(p, f);
 	rb_erase(&f->node, &p->faults);
 	list_del_init(&f->fresh);
 	list_for_each_entry_safe(other, next, &f->others, link) {
@@ -146,6 +184,7 @@ static bool fault_link(struct mbuf_paged *p, struct paged_fault *f, bool tell)
 	if (!tell)
 		return false;
 	f->id = ++p->last_id;
+	f->began = jiffies;
 	p->nr_faults++;
 	list_add_tail(&f->fresh, &p->fresh);
 	paged_trace(p, f, MBUF_TRACE_FAULT_RAISED);
@@ -165,12 +204,14 @@ static void fault_withdraw(struct mbuf_paged *p, struct paged_fault *f)
 	heir = list_first_entry_or_null(&f->others, struct paged_fault, link);
 	if (!heir) {
 		paged_trace(p, f, MBUF_TRACE_FAULT_LEFT);
+		fault_count_slow(p, f);
 		rb_erase(&f->node, &p->faults);
 		list_del(&f->fresh);
 		return;
 	}
 	/* What the pager knows, or will be told, is about that one now. */
 	heir->id = f->id;
+	heir->began = f->began;
 	heir->access = f->access;
 	heir->slow = f->slow;
 	heir->leads = true;
@@ -181,14 +222,14 @@ static void fault_withdraw(struct mbuf_paged *p, struct paged_fault *f)
 		list_replace_init(&f->fresh, &heir->fresh);
 }
 
-/* It has waited for MBUF_PAGER_SLOW_MS. No locks held. */
+/* It has waited for MBUF_PAGER_SLOW_MS, and somebody listens. No locks held. */
 static void fault_slow(struct mbuf_paged *p, struct paged_fault *f)
 {
 	unsigned long now = jiffies ?: 1;
 	bool tell = false;
 
 	xa_lock(&p->pages);
-	/* Once for a page; and who waits for an EVICT waits for no answer. */
+	/* Once for a page. */
 	if (f->state == PAGED_WAITING && f->leads && f->id && !f->slow) {
 		f->slow = true;
 		p->nr_slow++;
@@ -205,7 +246,9 @@ static void fault_slow(struct mbuf_paged *p, struct paged_fault *f)
 static int fault_sleep(struct mbuf_paged *p, struct paged_fault *f,
 		       unsigned int mode)
 {
-	long left = msecs_to_jiffies(MBUF_PAGER_SLOW_MS);
+	/* A timer costs more than all else here: only for who listens. */
+	long left = mbuf_notices_wanted() ?
+		    msecs_to_jiffies(MBUF_PAGER_SLOW_MS) : MAX_SCHEDULE_TIMEOUT;
 	int state;
 
 	for (;;) {

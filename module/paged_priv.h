@@ -58,7 +58,8 @@ struct paged_refusal {
  * @nr_supplied: pages
  * @nr_evicted: pages
  * @nr_refused: faults
- * @nr_slow: faults that the pager has not answered for MBUF_PAGER_SLOW_MS
+ * @nr_slow: faults that the pager did not answer for MBUF_PAGER_SLOW_MS, but
+ *	for those that nobody has noticed yet: see mbuf_paged_slow()
  * @slow_told: when that was told last, in jiffies; 0: never
  * @node: its place in the registry
  */
@@ -108,10 +109,11 @@ enum paged_state {
  * @link: in the leader's @others, if not
  * @index: the page
  * @id: what the message says
+ * @began: when the pager could know of it, in jiffies
  * @access: MBUF_FAULT_*; likewise
  * @state: enum paged_state
  * @leads: the first for this page, whom the message is about
- * @slow: that the pager is slow has been noticed
+ * @slow: that the pager is slow has been noticed, and counted
  * @task: who waits
  */
 struct paged_fault {
@@ -121,6 +123,7 @@ struct paged_fault {
 	struct list_head link;
 	pgoff_t index;
 	u64 id;
+	unsigned long began;
 	u32 access;
 	int state;
 	bool leads;
@@ -139,6 +142,7 @@ struct paged_fault *mbuf_paged_find(struct mbuf_paged *p, pgoff_t index);
 void mbuf_paged_end(struct mbuf_paged *p, struct paged_fault *f, int state,
 		    int rest, u32 why);
 void mbuf_paged_end_all(struct mbuf_paged *p);
+u64 mbuf_paged_slow(const struct mbuf_paged *p);
 void mbuf_paged_wake(struct mbuf_paged *p, pgoff_t index, u32 why);
 
 /* For tracing: what becomes of a fault, if a pager is to know of it. */

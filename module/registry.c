@@ -115,6 +115,16 @@ static const struct mbuf_watcher *watched(void)
 }
 
 /**
+ * mbuf_notices_wanted() - does anybody listen to notices?
+ *
+ * Context: any.
+ */
+bool mbuf_notices_wanted(void)
+{
+	return watched();
+}
+
+/**
  * mbuf_watch() - from now on, pass on what happens
  * @w: who does so; NULL: nobody. There must be no objects then
  */

@@ -254,6 +254,7 @@ unsigned int mbuf_registry_changes(void);
 struct mbuf_netns *mbuf_netns_of(struct net *net);
 void mbuf_netns_put(struct mbuf_netns *ns);
 void mbuf_watch(const struct mbuf_watcher *watcher);
+bool mbuf_notices_wanted(void);
 
 int mbuf_registry_init(void);
 void mbuf_registry_exit(void);

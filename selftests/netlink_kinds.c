@@ -438,4 +438,44 @@ TEST_F(kinds, a_paged_region)
 	EXPECT_EQ(0, nl_dump_has(&self->nl, id));
 }
 
+static uint64_t slow_faults(struct nl *nl, uint64_t id)
+{
+	struct see_paged s = get_paged(nl, id);
+
+	return nl_num(&s.paged, MBUF_A_PAGED_SLOW);
+}
+
+/* Counted for who looks, though nobody has listened when it began. */
+TEST_F(kinds, a_pager_that_is_slow)
+{
+	const size_t page = page_size();
+	struct mbuf_fault f = {};
+	struct toucher t[2];
+	int pager, region;
+	uint64_t id;
+	uint8_t *p;
+
+	touch_init();
+	ASSERT_EQ(0, pg_create(self->base.session, 2 * page, &pager, &region,
+			       &id));
+	p = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, region, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_TRUE(toucher_start(&t[0], p, -1));
+	ASSERT_EQ(1, pg_fault(pager, &f));
+	EXPECT_TRUE(EVENTUALLY(slow_faults(&self->nl, id) == 1));
+	/* It is one when it has been answered as well. */
+	ASSERT_EQ(1, pg_zero(pager, 0, page));
+	EXPECT_EQ(0, toucher_join(&t[0]));
+	EXPECT_EQ(1, slow_faults(&self->nl, id));
+	/* And if it is given up. */
+	ASSERT_TRUE(toucher_start(&t[1], p + page, -1));
+	ASSERT_EQ(1, pg_fault(pager, &f));
+	EXPECT_TRUE(EVENTUALLY(slow_faults(&self->nl, id) == 2));
+	close(pager);
+	EXPECT_EQ(-SIGBUS, toucher_join(&t[1]));
+	EXPECT_EQ(2, slow_faults(&self->nl, id));
+	munmap(p, 2 * page);
+	close(region);
+}
+
 TEST_HARNESS_MAIN

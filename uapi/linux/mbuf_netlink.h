@@ -85,7 +85,8 @@ enum mbuf_object_type {
  *				was: a queue, a message object, a key
  * @MBUF_NOTICE_PAGER_SLOW:	the pager of a paged region has not answered a
  *				fault for %MBUF_PAGER_SLOW_MS; at most one a
- *				second for each region
+ *				second for each region, and only for faults that
+ *				began while somebody listened
  */
 enum mbuf_notice {
 	MBUF_NOTICE_CREATED = 1,
