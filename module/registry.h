@@ -42,6 +42,7 @@
 #include "quota.h"
 
 struct mbuf_node;
+struct mbuf_table;
 struct net;
 struct pid;
 struct pid_namespace;
@@ -93,6 +94,8 @@ struct mbuf_reader {
  *	context, may sleep. How much was dropped, or an error
  * @measure: measure how long things take, or do not; and drop the reference.
  *	Process context, may sleep. 0 or an error
+ * @table: the table whose handles it holds: its own, or itself. Under
+ *	registry_lock, as long as which it is alive. NULL: it has none
  *
  * They get the object's node; of a kind that has none, what its view says.
  */
@@ -105,6 +108,7 @@ struct mbuf_kind {
 	bool (*get)(void *object);
 	int (*flush)(void *object);
 	int (*measure)(void *object, bool on);
+	struct mbuf_table *(*table)(void *object);
 };
 
 /**

@@ -179,6 +179,28 @@ void mbuf_use_end(struct mbuf_use *use)
 	use->type->put(use->obj);
 }
 
+/**
+ * mbuf_right_tell() - say what a right is, without using it
+ * @right: which; the caller is under RCU, or its holder
+ * @told: result
+ *
+ * The object is neither kept nor let go: who looks on is not the one with whom
+ * it ends.
+ *
+ * Context: does not sleep.
+ */
+void mbuf_right_tell(struct mbuf_right *right, struct mbuf_right_told *told)
+{
+	*told = (struct mbuf_right_told) { .type = MBUF_CAP_NONE };
+	spin_lock(right_lock(right));
+	if (right->type) {
+		told->type = right->type->nr;
+		told->rights = right->rights;
+		told->id = right->type->id(right->obj);
+	}
+	spin_unlock(right_lock(right));
+}
+
 /* Make up to TURN children of @right @to's, or nobody's. Under the lock. */
 static void right_move_children(struct mbuf_right *right, struct mbuf_right *to)
 {

@@ -44,7 +44,7 @@ struct mbuf_nest;
  * @all: MBUF_RIGHT_* that there can be
  * @get: take a reference to the object, from one that is held. In any context
  * @put: drop one; may sleep
- * @id: the object's identity
+ * @id: the object's identity. In any context, also with a spinlock held
  * @derived: what a right is that is derived; NULL: unique, it cannot be
  * @end: unique: the owner goes; called before @put. May be NULL; may sleep
  * @info: fill in what HANDLE_INFO tells besides, or NULL
@@ -96,6 +96,18 @@ struct mbuf_use {
 	u32 rights;
 };
 
+/**
+ * struct mbuf_right_told - what there is to say of a right
+ * @type: enum mbuf_cap_type
+ * @rights: MBUF_RIGHT_*; 0 if it has been revoked
+ * @id: the object's identity; 0 if it has none, or the right has been revoked
+ */
+struct mbuf_right_told {
+	u32 type;
+	u32 rights;
+	u64 id;
+};
+
 void mbuf_right_init(struct mbuf_right *right,
 		     const struct mbuf_right_type *type, void *obj, u32 rights);
 struct mbuf_right *mbuf_right_new(const struct mbuf_right_type *type, void *obj,
@@ -107,6 +119,7 @@ int mbuf_right_derive(struct mbuf_right *right, struct mbuf_right *from,
 int mbuf_right_clone(struct mbuf_right *right, struct mbuf_right *from);
 int mbuf_right_use(struct mbuf_right *right, struct mbuf_use *use);
 void mbuf_use_end(struct mbuf_use *use);
+void mbuf_right_tell(struct mbuf_right *right, struct mbuf_right_told *told);
 void mbuf_right_kill(struct mbuf_right *right);
 void *mbuf_right_detach(struct mbuf_right *right,
 			const struct mbuf_right_type **type);

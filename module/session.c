@@ -96,11 +96,17 @@ static int session_describe(void *object, struct sk_buff *skb,
 	return 0;
 }
 
+static struct mbuf_table *session_table(void *object)
+{
+	return container_of(object, struct mbuf_session, node)->table;
+}
+
 static const struct mbuf_kind session_kind = {
 	.type		= MBUF_OBJECT_TYPE_SESSION,
 	.attr		= MBUF_A_OBJECT_SESSION,
 	.id		= session_id,
 	.describe	= session_describe,
+	.table		= session_table,
 };
 
 static int session_open(struct inode *inode, struct file *file)

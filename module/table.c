@@ -16,6 +16,7 @@
  * @nr: entries
  * @dead: nothing can be put in any more
  * @root: it is a session's; constant
+ * @changes: counts handles that come and go; also read without @lock
  * @nest: where it is in who owns whom
  * @ref: references
  * @id: identity
@@ -25,12 +26,13 @@
  * @rcu: who looks up paths does so under RCU
  */
 struct mbuf_table {
-	/* What is changed, and that it is dead. */
+	/* What is changed, how often, and that it is dead. */
 	struct mutex lock;
 	struct xarray slots;
 	unsigned long nr;
 	bool dead;
 	bool root;
+	unsigned int changes;
 	struct mbuf_nest nest;
 	refcount_t ref;
 	u64 id;
@@ -111,11 +113,17 @@ static int table_describe(void *object, struct sk_buff *skb,
 	return 0;
 }
 
+static struct mbuf_table *table_of_node(void *object)
+{
+	return container_of(object, struct mbuf_table, node);
+}
+
 static const struct mbuf_kind table_kind = {
 	.type		= MBUF_OBJECT_TYPE_TABLE,
 	.attr		= MBUF_A_OBJECT_TABLE,
 	.id		= table_id,
 	.describe	= table_describe,
+	.table		= table_of_node,
 };
 
 /**
@@ -233,6 +241,28 @@ u64 mbuf_table_id(const struct mbuf_table *t)
 unsigned long mbuf_table_handles(const struct mbuf_table *t)
 {
 	return READ_ONCE(t->nr);
+}
+
+/**
+ * mbuf_table_changes() - counts the handles of a table that come and go
+ * @t: the table
+ *
+ * What is counted can be seen by who looks at handles afterwards. Those that
+ * are revoked stay, and those that go with the table are not counted.
+ *
+ * Return: the count.
+ */
+unsigned int mbuf_table_changes(const struct mbuf_table *t)
+{
+	/* Pairs with the release in table_changed(). */
+	return smp_load_acquire(&t->changes);
+}
+
+/* After a handle has come or gone, under @t->lock. */
+static void table_changed(struct mbuf_table *t)
+{
+	/* Pairs with the acquire in mbuf_table_changes(). */
+	smp_store_release(&t->changes, t->changes + 1);
 }
 
 /**
@@ -599,6 +629,7 @@ int mbuf_place_fill(const struct mbuf_place *place, struct mbuf_right *right)
 	if (!t->dead) {
 		/* There is a node for it already. */
 		xa_store(&t->slots, place->index, right, GFP_KERNEL_ACCOUNT);
+		table_changed(t);
 		err = 0;
 	}
 	mutex_unlock(&t->lock);
@@ -694,6 +725,34 @@ int mbuf_place_next(const struct mbuf_place *place, u64 start, u64 *index,
 }
 
 /**
+ * mbuf_table_tell() - say what is at the next index of a table
+ * @t: the table, which may be dead
+ * @start: the lowest index
+ * @index: result
+ * @told: result
+ *
+ * What somebody has taken out is not there.
+ *
+ * Context: does not sleep.
+ * Return: true; false: there is none.
+ */
+bool mbuf_table_tell(struct mbuf_table *t, u32 start, u32 *index,
+		     struct mbuf_right_told *told)
+{
+	unsigned long at = start;
+	struct mbuf_right *right;
+
+	rcu_read_lock();
+	right = xa_find(&t->slots, &at, MBUF_INDEX_MAX, XA_PRESENT);
+	if (right) {
+		*index = at;
+		mbuf_right_tell(right, told);
+	}
+	rcu_read_unlock();
+	return right;
+}
+
+/**
  * mbuf_place_take() - take out what is at a place; the entry stays reserved
  * @place: where
  * @need: rights that it has to have
@@ -719,6 +778,7 @@ struct mbuf_right *mbuf_place_take(const struct mbuf_place *place, u32 need)
 		right = ERR_PTR(-EACCES);
 	} else {
 		xa_store(&t->slots, place->index, NULL, GFP_KERNEL_ACCOUNT);
+		table_changed(t);
 	}
 	mutex_unlock(&t->lock);
 	return right;

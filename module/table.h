@@ -51,6 +51,7 @@ void mbuf_table_get(struct mbuf_table *t);
 void mbuf_table_put(struct mbuf_table *t);
 void mbuf_table_end(struct mbuf_table *t);
 unsigned long mbuf_table_handles(const struct mbuf_table *t);
+unsigned int mbuf_table_changes(const struct mbuf_table *t);
 u64 mbuf_table_id(const struct mbuf_table *t);
 struct mbuf_account *mbuf_table_payer(const struct mbuf_table *t);
 struct mbuf_nest *mbuf_table_nest(struct mbuf_table *t);
@@ -72,6 +73,8 @@ void mbuf_place_release(const struct mbuf_place *place);
 long mbuf_place_revoke(const struct mbuf_place *place);
 int mbuf_place_next(const struct mbuf_place *place, u64 start, u64 *index,
 		    struct mbuf_use *use);
+bool mbuf_table_tell(struct mbuf_table *t, u32 start, u32 *index,
+		     struct mbuf_right_told *told);
 struct mbuf_right *mbuf_place_take(const struct mbuf_place *place, u32 need);
 
 int mbuf_handle_new(struct mbuf_table *root, u64 table, u64 *index,
