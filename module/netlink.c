@@ -14,6 +14,10 @@
 #include "netlink.h"
 #include "quota.h"
 #include "registry.h"
+#include "table.h"
+
+/* Handles that are looked at before others get the CPU. */
+#define HANDLES_CHUNK	32
 
 static struct genl_family mbuf_family;
 
@@ -23,6 +27,14 @@ static const struct nla_policy object_policy[MBUF_A_OBJECT_ALL + 1] = {
 	[MBUF_A_OBJECT_UID]	= { .type = NLA_U32 },
 	[MBUF_A_OBJECT_PID]	= NLA_POLICY_MIN(NLA_U32, 1),
 	[MBUF_A_OBJECT_ALL]	= { .type = NLA_FLAG },
+};
+
+static const struct nla_policy handle_policy[MBUF_A_HANDLE_ALL + 1] = {
+	[MBUF_A_HANDLE_HOLDER_ID]	= { .type = NLA_U64 },
+	[MBUF_A_HANDLE_OBJECT_ID]	= { .type = NLA_U64 },
+	[MBUF_A_HANDLE_UID]		= { .type = NLA_U32 },
+	[MBUF_A_HANDLE_PID]		= NLA_POLICY_MIN(NLA_U32, 1),
+	[MBUF_A_HANDLE_ALL]		= { .type = NLA_FLAG },
 };
 
 static const struct nla_policy user_policy[MBUF_A_USER_UID + 1] = {
@@ -62,6 +74,24 @@ static const struct nla_policy latency_policy[MBUF_A_OBJECT_MEASURE + 1] = {
 /* Who asks, and what may it see? */
 
 /**
+ * struct holder - whose handles are being told
+ * @table: the table; holds a reference
+ * @type: MBUF_OBJECT_TYPE_* of the session or table
+ * @id: its identity
+ * @uid: who pays for it, as the reader knows that user
+ * @pid: who made it, likewise
+ * @netns: number of its network namespace
+ */
+struct holder {
+	struct mbuf_table *table;
+	u32 type;
+	u64 id;
+	u32 uid;
+	u32 pid;
+	u32 netns;
+};
+
+/**
  * struct request - who asks for what
  * @reader: for whom ids are translated; holds references
  * @own: the account of who asks, if there is one; holds a reference
@@ -74,8 +104,14 @@ static const struct nla_policy latency_policy[MBUF_A_OBJECT_MEASURE + 1] = {
  * @uid: a user, or INVALID_UID
  * @pid: a process, or NULL; holds a reference
  * @nobody: no process or user is what was asked for
- * @at: objects: where to go on
+ * @holder_id: handles: identity of a session or table, or 0
+ * @object_id: handles: identity of what they refer to, or 0
+ * @at: objects, handles: where to go on
  * @from: users: likewise
+ * @begun: handles: @changes is known
+ * @changes: handles: of all tables that are of interest, when the dump began
+ * @holder: handles: the number of the node at which @at is
+ * @index: handles: where to go on in the table of that node
  * @skb: where to put what is seen
  * @portid: for the header of messages
  * @seq: likewise
@@ -93,8 +129,14 @@ struct request {
 	kuid_t uid;
 	struct pid *pid;
 	bool nobody;
+	u64 holder_id;
+	u64 object_id;
 	struct mbuf_visit at;
 	u64 from;
+	bool begun;
+	u64 changes;
+	u64 holder;
+	u32 index;
 	struct sk_buff *skb;
 	u32 portid;
 	u32 seq;
@@ -107,7 +149,8 @@ struct request {
  * That also holds for the capability, which the sender needs as well.
  */
 static int request_begin(struct request *r, struct sk_buff *skb,
-			 struct nlattr **attrs, struct netlink_ext_ack *extack)
+			 const struct nlattr *all,
+			 struct netlink_ext_ack *extack)
 {
 	struct sock *sk = NETLINK_CB(skb).sk;
 	const struct cred *cred = sk->sk_socket->file->f_cred;
@@ -116,9 +159,9 @@ static int request_begin(struct request *r, struct sk_buff *skb,
 	memset(r, 0, sizeof(*r));
 	r->uid = INVALID_UID;
 	r->admin = netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN);
-	if (attrs && attrs[MBUF_A_OBJECT_ALL]) {
+	if (all) {
 		if (!netlink_capable(skb, CAP_NET_ADMIN)) {
-			NL_SET_ERR_MSG_ATTR(extack, attrs[MBUF_A_OBJECT_ALL],
+			NL_SET_ERR_MSG_ATTR(extack, all,
 					    "needs CAP_NET_ADMIN in the initial user namespace");
 			return -EPERM;
 		}
@@ -153,21 +196,30 @@ static void request_uid(struct request *r, const struct nlattr *attr)
 	r->nobody |= !uid_valid(r->uid);
 }
 
+static void request_pid(struct request *r, const struct nlattr *attr)
+{
+	if (!attr)
+		return;
+	r->pid = find_get_pid(nla_get_u32(attr));
+	r->nobody |= !r->pid;
+}
+
+/* 0 is nobody's identity. */
+static void request_id(struct request *r, const struct nlattr *attr, u64 *id)
+{
+	if (!attr)
+		return;
+	*id = nla_get_u64(attr);
+	r->nobody |= !*id;
+}
+
 static void request_filter(struct request *r, struct nlattr **attrs)
 {
-	if (!attrs)
-		return;
 	if (attrs[MBUF_A_OBJECT_TYPE])
 		r->type = nla_get_u32(attrs[MBUF_A_OBJECT_TYPE]);
-	if (attrs[MBUF_A_OBJECT_ID]) {
-		r->id = nla_get_u64(attrs[MBUF_A_OBJECT_ID]);
-		r->nobody |= !r->id;
-	}
+	request_id(r, attrs[MBUF_A_OBJECT_ID], &r->id);
 	request_uid(r, attrs[MBUF_A_OBJECT_UID]);
-	if (attrs[MBUF_A_OBJECT_PID]) {
-		r->pid = find_get_pid(nla_get_u32(attrs[MBUF_A_OBJECT_PID]));
-		r->nobody |= !r->pid;
-	}
+	request_pid(r, attrs[MBUF_A_OBJECT_PID]);
 }
 
 /* May it see this object? Under registry_lock. */
@@ -278,24 +330,20 @@ static int object_dump_one(const struct mbuf_view *v, void *arg)
 	return object_put(r, v);
 }
 
-static int dump_start(struct netlink_callback *cb, bool users)
+/* @all: the attribute that says so, or NULL. The request is in @cb then. */
+static int dump_start(struct netlink_callback *cb, const struct nlattr *all)
 {
-	struct nlattr **attrs = mbuf_genl_dump_attrs(cb);
 	struct request *r;
 	int err;
 
 	r = kmalloc(sizeof(*r), GFP_KERNEL);
 	if (!r)
 		return -ENOMEM;
-	err = request_begin(r, cb->skb, users ? NULL : attrs, cb->extack);
+	err = request_begin(r, cb->skb, all, cb->extack);
 	if (err) {
 		kfree(r);
 		return err;
 	}
-	if (!users)
-		request_filter(r, attrs);
-	else if (attrs)
-		request_uid(r, attrs[MBUF_A_USER_UID]);
 	r->portid = NETLINK_CB(cb->skb).portid;
 	r->seq = cb->nlh->nlmsg_seq;
 	cb->args[0] = (long)r;
@@ -322,7 +370,12 @@ static int dump_piece(struct request *r, int err)
 
 static int object_dump_start(struct netlink_callback *cb)
 {
-	return dump_start(cb, false);
+	struct nlattr **attrs = mbuf_genl_dump_attrs(cb);
+	int err = dump_start(cb, attrs ? attrs[MBUF_A_OBJECT_ALL] : NULL);
+
+	if (!err && attrs)
+		request_filter((struct request *)cb->args[0], attrs);
+	return err;
 }
 
 static int object_dump(struct sk_buff *skb, struct netlink_callback *cb)
@@ -367,7 +420,8 @@ static int object_get(struct sk_buff *skb, struct genl_info *info)
 
 	if (GENL_REQ_ATTR_CHECK(info, MBUF_A_OBJECT_ID))
 		return -EINVAL;
-	err = request_begin(&r, skb, info->attrs, info->extack);
+	err = request_begin(&r, skb, info->attrs[MBUF_A_OBJECT_ALL],
+			    info->extack);
 	if (err)
 		return err;
 	request_filter(&r, info->attrs);
@@ -423,8 +477,7 @@ static int queue_get(struct object_search *s, struct sk_buff *skb,
 	err = request_begin(&r, skb, NULL, info->extack);
 	if (err)
 		return err;
-	r.id = nla_get_u64(info->attrs[MBUF_A_OBJECT_ID]);
-	r.nobody = !r.id;
+	request_id(&r, info->attrs[MBUF_A_OBJECT_ID], &r.id);
 	s->r = &r;
 	s->err = -ENOENT;
 	mbuf_registry_visit(&r.at, queue_find, s);
@@ -453,6 +506,216 @@ static int queue_latency(struct sk_buff *skb, struct genl_info *info)
 
 	return err ?: s.kind->measure(s.object,
 				      info->attrs[MBUF_A_OBJECT_MEASURE]);
+}
+
+/* Handles */
+
+static int handle_dump_start(struct netlink_callback *cb)
+{
+	struct nlattr **attrs = mbuf_genl_dump_attrs(cb);
+	int err = dump_start(cb, attrs ? attrs[MBUF_A_HANDLE_ALL] : NULL);
+	struct request *r = (struct request *)cb->args[0];
+
+	if (err || !attrs)
+		return err;
+	request_id(r, attrs[MBUF_A_HANDLE_HOLDER_ID], &r->holder_id);
+	request_id(r, attrs[MBUF_A_HANDLE_OBJECT_ID], &r->object_id);
+	request_uid(r, attrs[MBUF_A_HANDLE_UID]);
+	request_pid(r, attrs[MBUF_A_HANDLE_PID]);
+	return 0;
+}
+
+/* The table of what holds handles that are asked for, or NULL. */
+static struct mbuf_table *holder_table(const struct request *r,
+				       const struct mbuf_view *v)
+{
+	struct mbuf_table *t;
+
+	if (!v->kind->table || !request_sees(r, v) || !request_wants(r, v))
+		return NULL;
+	t = v->kind->table(v->object);
+	if (r->holder_id && r->holder_id != v->id &&
+	    r->holder_id != mbuf_table_id(t))
+		return NULL;
+	return t;
+}
+
+struct holder_search {
+	struct request *r;
+	struct holder *holder;
+	struct mbuf_visit at;
+	u64 changes;
+};
+
+static int holder_changes(const struct mbuf_view *v, void *arg)
+{
+	struct holder_search *s = arg;
+	const struct mbuf_table *t;
+
+	/* They are none of them, nor is what follows. */
+	if (s->at.pairs)
+		return FOUND;
+	t = holder_table(s->r, v);
+	if (t)
+		s->changes += mbuf_table_changes(t);
+	return 0;
+}
+
+/*
+ * What counts as a change of handles, beside that tables come and go. Only what
+ * it sees is counted, as in request_changes(), and nothing that all who change
+ * tables would have to write to.
+ */
+static u64 handle_changes(struct request *r)
+{
+	struct holder_search s = { .r = r };
+
+	/* What was looked at before was so before; see table_changed(). */
+	smp_rmb();
+	mbuf_registry_visit(&s.at, holder_changes, &s);
+	return s.changes;
+}
+
+static int holder_find(const struct mbuf_view *v, void *arg)
+{
+	struct holder_search *s = arg;
+	const struct mbuf_reader *reader = &s->r->reader;
+	struct holder *holder = s->holder;
+	struct mbuf_account_info info;
+
+	if (s->r->at.pairs)
+		return FOUND;
+	holder->table = holder_table(s->r, v);
+	if (!holder->table)
+		return 0;
+	/* It is linked, so that whoever owns the table has not let go of it. */
+	mbuf_table_get(holder->table);
+	holder->type = v->kind->type;
+	holder->id = v->id;
+	/* No driver has a session. */
+	mbuf_account_tell(v->owner, &info);
+	holder->uid = from_kuid_munged(reader->user_ns, info.uid);
+	holder->pid = pid_nr_ns(v->pid, reader->pid_ns);
+	holder->netns = v->netns->inum;
+	return FOUND;
+}
+
+static int handle_attrs(struct sk_buff *skb, const struct holder *holder,
+			u32 index, const struct mbuf_right_told *told)
+{
+	if (nla_put_u32(skb, MBUF_A_HANDLE_HOLDER_TYPE, holder->type) ||
+	    nla_put_u64_64bit(skb, MBUF_A_HANDLE_HOLDER_ID, holder->id,
+			      MBUF_A_HANDLE_PAD) ||
+	    nla_put_u64_64bit(skb, MBUF_A_HANDLE_TABLE_ID,
+			      mbuf_table_id(holder->table),
+			      MBUF_A_HANDLE_PAD) ||
+	    nla_put_u32(skb, MBUF_A_HANDLE_INDEX, index) ||
+	    nla_put_u32(skb, MBUF_A_HANDLE_TYPE, told->type) ||
+	    nla_put_u32(skb, MBUF_A_HANDLE_RIGHTS, told->rights) ||
+	    nla_put_u64_64bit(skb, MBUF_A_HANDLE_OBJECT_ID, told->id,
+			      MBUF_A_HANDLE_PAD) ||
+	    nla_put_u32(skb, MBUF_A_HANDLE_UID, holder->uid) ||
+	    nla_put_u32(skb, MBUF_A_HANDLE_PID, holder->pid) ||
+	    nla_put_u32(skb, MBUF_A_HANDLE_NETNS, holder->netns))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int handle_put(const struct request *r, const struct holder *holder,
+		      u32 index, const struct mbuf_right_told *told)
+{
+	void *msg;
+	int err;
+
+	msg = genlmsg_put(r->skb, r->portid, r->seq, &mbuf_family, NLM_F_MULTI,
+			  MBUF_CMD_HANDLE_GET);
+	if (!msg)
+		return -EMSGSIZE;
+	genl_dump_check_consistent(r->cb, msg);
+	err = handle_attrs(r->skb, holder, index, told);
+	if (err) {
+		genlmsg_cancel(r->skb, msg);
+		return err;
+	}
+	genlmsg_end(r->skb, msg);
+	return 0;
+}
+
+/* All that is in a table, from @r->index on; or -EMSGSIZE. */
+static int handles_put(struct request *r, const struct holder *holder)
+{
+	struct mbuf_right_told told;
+	unsigned int nr = 0;
+	u32 index;
+	int err;
+
+	while (mbuf_table_tell(holder->table, r->index, &index, &told)) {
+		if (!r->object_id || told.id == r->object_id) {
+			err = handle_put(r, holder, index, &told);
+			if (err)
+				return err;
+		}
+		r->index = index + 1;
+		if (!(++nr % HANDLES_CHUNK))
+			cond_resched();
+	}
+	return 0;
+}
+
+/* The next table, or what is left of one; FOUND if there is none. */
+static int holder_next(struct request *r)
+{
+	struct holder holder = { };
+	struct holder_search s = {
+		.r = r,
+		.holder = &holder,
+	};
+	int err;
+
+	mbuf_registry_visit(&r->at, holder_find, &s);
+	if (!holder.table)
+		return FOUND;
+	/* The one in which the last piece ended can have gone. */
+	if (r->holder != r->at.from) {
+		r->holder = r->at.from;
+		r->index = 1;
+	}
+	err = handles_put(r, &holder);
+	mbuf_table_put(holder.table);
+	if (!err)
+		r->at.from++;
+	return err;
+}
+
+/*
+ * Of each piece of a dump nothing is left but a place: the number of a node, and
+ * an index. So a dump that nobody goes on with keeps no table.
+ */
+static int handle_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct request *r = (struct request *)cb->args[0];
+	bool changed = false;
+	int err;
+
+	r->skb = skb;
+	r->cb = cb;
+	request_mark(r, request_changes(r));
+	if (!r->begun) {
+		r->begun = true;
+		r->changes = handle_changes(r);
+		/* Also for a dump that has nothing but an end. */
+		cb->prev_seq = cb->seq;
+	}
+	do {
+		err = holder_next(r);
+	} while (!err);
+	if (err == FOUND) {
+		err = 0;
+		/* Looking at all tables once more takes long: at the end. */
+		changed = !skb->len && handle_changes(r) != r->changes;
+	}
+	request_mark(r, request_changes(r) + changed);
+	return dump_piece(r, err);
 }
 
 /* Users */
@@ -516,7 +779,13 @@ static int user_dump_one(const struct mbuf_account *acct, void *arg)
 
 static int user_dump_start(struct netlink_callback *cb)
 {
-	return dump_start(cb, true);
+	struct nlattr **attrs = mbuf_genl_dump_attrs(cb);
+	int err = dump_start(cb, NULL);
+
+	if (!err && attrs)
+		request_uid((struct request *)cb->args[0],
+			    attrs[MBUF_A_USER_UID]);
+	return err;
 }
 
 static int user_dump(struct sk_buff *skb, struct netlink_callback *cb)
@@ -688,6 +957,13 @@ static const struct genl_ops mbuf_ops[] = {
 		.doit		= queue_latency,
 		.policy		= latency_policy,
 		.maxattr	= ARRAY_SIZE(latency_policy) - 1,
+	}, {
+		.cmd		= MBUF_CMD_HANDLE_GET,
+		.start		= handle_dump_start,
+		.dumpit		= handle_dump,
+		.done		= dump_done,
+		.policy		= handle_policy,
+		.maxattr	= ARRAY_SIZE(handle_policy) - 1,
 	},
 };
 

@@ -341,6 +341,12 @@ TEST_F(spec, replies_are_as_described)
 	ASSERT_LE(1, nl_ask(&self->nl, see_fitting, &f));
 	EXPECT_TRUE(f.fit);
 
+	f.op = &spec_ops[6];
+	ASSERT_EQ(MBUF_CMD_HANDLE_GET, f.op->value);
+	nl_begin(&self->nl, MBUF_CMD_HANDLE_GET, NLM_F_DUMP);
+	ASSERT_EQ(3, nl_ask(&self->nl, see_fitting, &f));
+	EXPECT_TRUE(f.fit);
+
 	info = get_info(self->base.rfd);
 	f.op = &spec_ops[0];
 	f.dump = false;

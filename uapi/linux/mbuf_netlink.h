@@ -23,6 +23,13 @@
  * object are of one moment, but for message objects, which are not stopped to be
  * looked at; those of several objects are not.
  *
+ * Handles are told by who holds them: a session, whose root table they are in, or
+ * a table. A request sees those in tables of sessions and in tables that it
+ * sees; what a handle refers to is told whoever it belongs to. A handle that
+ * another call is just moving is in no table, and what is in a message, in line
+ * or in a message object or sealed, is held by none. That handles come and go is
+ * a change like that of objects; that they are revoked is not, as they stay.
+ *
  * Notices are sent to the group "notices" of the network namespace that the
  * object belongs to; joining takes CAP_NET_ADMIN there. Each has a number, which
  * counts those of the namespace while anybody listens anywhere: a gap shows what
@@ -343,6 +350,25 @@ enum {
 	MBUF_A_USER_MAX = (__MBUF_A_USER_MAX - 1)
 };
 
+/* A handle. */
+enum {
+	MBUF_A_HANDLE_PAD = 1,
+	MBUF_A_HANDLE_HOLDER_TYPE,
+	MBUF_A_HANDLE_HOLDER_ID,
+	MBUF_A_HANDLE_TABLE_ID,
+	MBUF_A_HANDLE_INDEX,
+	MBUF_A_HANDLE_TYPE,
+	MBUF_A_HANDLE_RIGHTS,
+	MBUF_A_HANDLE_OBJECT_ID,
+	MBUF_A_HANDLE_UID,
+	MBUF_A_HANDLE_PID,
+	MBUF_A_HANDLE_NETNS,
+	MBUF_A_HANDLE_ALL,
+
+	__MBUF_A_HANDLE_MAX,
+	MBUF_A_HANDLE_MAX = (__MBUF_A_HANDLE_MAX - 1)
+};
+
 /* A notice. */
 enum {
 	MBUF_A_NOTICE_PAD = 1,
@@ -367,6 +393,7 @@ enum {
 	MBUF_CMD_QUEUE_FLUSH,
 	MBUF_CMD_NOTICE,
 	MBUF_CMD_QUEUE_LATENCY,
+	MBUF_CMD_HANDLE_GET,
 
 	__MBUF_CMD_MAX,
 	MBUF_CMD_MAX = (__MBUF_CMD_MAX - 1)
