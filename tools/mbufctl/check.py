@@ -252,6 +252,63 @@ class Message(ctypes.Structure):
                 ("arrived_handle", ctypes.c_uint64), ("id", ctypes.c_uint64)]
 
 
+def check_handles(o, names, table, message):
+    """Those of check_kinds(), a send right, and one that was revoked."""
+    me = str(os.getpid())
+    send, copy = ctypes.c_uint64(9), ctypes.c_uint64(5)
+    assert not lib.mbuf_handle_put(o.session, o.send, ctypes.c_uint64(0), 0,
+                                   ctypes.byref(send))
+    assert not lib.mbuf_handle_copy(o.session, send, ctypes.c_uint64(0), 0,
+                                    ctypes.byref(copy))
+    out, err, rc = run("-p", me, "-i", names["QUEUE"], "ls", "handles")
+    test("ls handles of an object", equal((0, ""), (rc, err)), equal([
+        f"session SESSION 0 {me} 5 file QUEUE send,copy,pass,open",
+        f"session SESSION 0 {me} 9 file QUEUE send,copy,pass,open",
+    ], golden(out, names).splitlines()[1:]))
+    out, err, rc = run("show", names["QUEUE"])
+    test("show of who has it by handle", equal((0, ""), (rc, err)),
+         has(rf"^held by +session SESSION \(process {me}, handle 9\), "
+             "file: send,copy,pass,open$", golden(out, names)))
+    out, _, rc = run("--json", "show", names["QUEUE"])
+    test("show --json of it", equal(0, rc),
+         equal([5, 9], [h["index"] for h in
+                        json.loads(out)["handle-holders"]]))
+    out, err, rc = run("graph")
+    out = golden(out, names)
+    test("graph of who has what by handle", equal((0, ""), (rc, err)),
+         equal(1, len(re.findall(r'^\toSESSION -> oQUEUE \[style=dashed, '
+                                 r'label="file"\];$', out, re.M))),
+         has(r'^\toTABLE -> oKEY \[style=dashed, label="key"\];$', out),
+         has(r"^\}\n\Z", out))
+    assert lib.mbuf_handle_revoke(o.session, send) == 1
+    out, err, rc = run("--holder", names["SESSION"], "ls", "handles")
+    test("ls handles of a session", equal((0, ""), (rc, err)), equal(sorted([
+        f"session SESSION 0 {me} {table} table TABLE "
+        "copy,pass,lookup,modify",
+        f"session SESSION 0 {me} {message} message MESSAGE recv",
+        f"session SESSION 0 {me} 5 revoked - -",
+        f"session SESSION 0 {me} 9 file QUEUE send,copy,pass,open",
+    ]), sorted(golden(out, names).splitlines()[1:])))
+    out, _, rc = run("--json", "--holder", names["TABLE"], "ls", "handles")
+    got = json.loads(out)
+    test("ls handles --json", equal(0, rc), equal(
+        {"holder-type": "table", "holder-id": names["TABLE"],
+         "table-id": names["TABLE"], "uid": 0, "pid": int(me), "index": 1,
+         "type": "key", "rights": ["copy", "pass", "seal", "unseal"],
+         "object-id": names["KEY"]},
+        {k: v for k, v in got.items() if k != "netns"}))
+    out, _, rc = run("-n", "2", "--json", "ls", "handles")
+    test("ls handles -n", equal((0, 2), (rc, len(out.splitlines()))))
+    out, err, rc = run("--json", "ls", "handles", user=65534)
+    test("ls handles of others", equal((0, "", ""), (rc, err, out)))
+    for wrong in ("-t queue ls handles", "ls objects", "--holder 1 ls",
+                  "--holder x ls handles"):
+        _, err, rc = run(*wrong.split())
+        test(f"{wrong} is refused", equal(2, rc), one_line(err))
+    for handle in (send, copy):
+        assert not lib.mbuf_handle_delete(o.session, handle)
+
+
 def check_kinds(o, names):
     """Objects that are no descriptors: in line at the queue, in a table."""
     me = str(os.getpid())
@@ -295,6 +352,7 @@ def check_kinds(o, names):
          has(r"^\s*oSESSION -> oTABLE \[style=dashed, arrowhead=none\];$",
              out),
          has(rf"^\s*p{me} -> oSESSION \[dir=none\];$", out))
+    check_handles(o, names, table.value, m.handle)
     out, _, _ = run("--json", "stat")
     s = json.loads(out)
     test("stat of them", equal((1, 1, 1, 3, 1), (

@@ -7,7 +7,7 @@ _mbufctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
 	local commands="ls show stat watch top graph quota flush measure send recv bench doctor"
-	local options="--json --count --timeout --type --id --uid --pid --all --latency --svg --color --help"
+	local options="--json --count --timeout --type --id --holder --uid --pid --all --latency --svg --color --help"
 	local types="session queue endpoint listener accept-queue region table message key consent paged"
 	local ids=""
 
@@ -22,6 +22,14 @@ _mbufctl()
 		;;
 	-i | --id | show)
 		ids=$(mbufctl ls 2>/dev/null | awk 'NR > 1 { print $2 }')
+		;;
+	--holder)
+		ids=$(mbufctl ls 2>/dev/null |
+			awk '$1 == "session" || $1 == "table" { print $2 }')
+		;;
+	ls)
+		mapfile -t COMPREPLY < <(compgen -W "handles" -- "$word")
+		return
 		;;
 	flush | measure | send | recv)
 		ids=$(mbufctl -t queue ls 2>/dev/null |

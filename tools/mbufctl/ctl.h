@@ -42,6 +42,7 @@ struct options {
 	int64_t timeout;	/* ns; -1: none given */
 	uint32_t type;		/* 0: any */
 	uint64_t id;		/* 0: any */
+	uint64_t holder;	/* 0: any */
 	int64_t uid;		/* -1: any */
 	int64_t pid;		/* -1: any */
 };
@@ -89,6 +90,19 @@ struct objects {
 	size_t nr;
 };
 
+/* A handle, and the session or table that holds it. */
+struct handle {
+	uint32_t holder_type, uid, pid, netns;
+	uint32_t index, type, rights;
+	uint64_t holder, table;
+	uint64_t object;	/* 0: none that has an id */
+};
+
+struct handles {
+	struct handle *h;
+	size_t nr;
+};
+
 struct users {
 	struct user *u;
 	size_t nr;
@@ -97,6 +111,7 @@ struct users {
 /* nl.c: all of these complain by themselves. An exit status. */
 int nl_objects(struct objects *list);
 int nl_users(struct users *list);
+int nl_handles(struct handles *list);
 int nl_flush(uint64_t id);
 int nl_measure(uint64_t id, bool on);
 int nl_limits(int64_t uid, const uint64_t *limit, unsigned int set);
@@ -144,6 +159,13 @@ uint64_t now(void);
 /* latency.c */
 void latency_show(const struct object *o);
 struct json_object *latency_json(const struct object *o);
+
+/* handles.c */
+void handle_parse(const struct nlmsghdr *h, struct handle *handle);
+struct json_object *handle_json(const struct handle *h);
+void handle_held(const struct handle *h);
+int ls_handles(void);
+int handles_graph(const struct objects *objects);
 
 /* proc.c: who has descriptors of an object */
 struct holder {

@@ -195,7 +195,12 @@ int cmd_graph(int argc, char **argv)
 		edges(&list, o);
 		holders(o->id, edge, o);
 	}
+	ret = handles_graph(&list);
 	puts("}");
 	free(list.o);
-	return opt.svg ? dot_end(dot) : EXIT_OK;
+	if (opt.svg && ret)
+		dot_end(dot);
+	else if (opt.svg)
+		ret = dot_end(dot);
+	return ret;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* mbufctl ls: what there is. */
+/* mbufctl ls: what there is. Handles are in handles.c. */
 #include <stdlib.h>
+#include <string.h>
 #include <json-c/json.h>
 #include "ctl.h"
 
@@ -107,9 +108,10 @@ int cmd_ls(int argc, char **argv)
 	int ret;
 	size_t i;
 
-	(void)argv;
-	if (argc) {
-		complain("ls takes no arguments; filters are options, see --help");
+	if (argc == 1 && !strcmp(argv[0], "handles") && !opt.type)
+		return ls_handles();
+	if (argc || opt.holder) {
+		complain("ls takes nothing or \"handles\"; that has --holder, and no --type");
 		return EXIT_USAGE;
 	}
 	ret = nl_objects(&list);

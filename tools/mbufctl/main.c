@@ -18,7 +18,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *args, *help;
 } commands[] = {
-	{ "ls", cmd_ls, "", "list objects" },
+	{ "ls", cmd_ls, "[handles]", "list objects, or who holds which handle" },
 	{ "show", cmd_show, "ID", "all about one object, and who has it" },
 	{ "stat", cmd_stat, "", "sums of all objects" },
 	{ "watch", cmd_watch, "", "notices, as they come" },
@@ -50,7 +50,8 @@ static void help(FILE *to)
 	      "  -n, --count N        so many objects, notices, messages, rounds\n"
 	      "      --timeout TIME   at most so long: 500ms, 2s, 1min\n"
 	      "  -t, --type TYPE      only this type, as ls shows it\n"
-	      "  -i, --id ID          only this object\n"
+	      "  -i, --id ID          only this object; ls handles: only to this\n"
+	      "      --holder ID      ls handles: only of this session or table\n"
 	      "  -u, --uid UID        only of this user\n"
 	      "  -p, --pid PID        only what this process has made\n"
 	      "  -a, --all            of all network namespaces\n"
@@ -77,7 +78,7 @@ static bool parse_number(const char *text, int64_t *n)
 	return end != text && !*end && *n >= 0 && *n <= UINT32_MAX;
 }
 
-enum { TIMEOUT = 256, COLOR, LATENCY, SVG };
+enum { TIMEOUT = 256, COLOR, LATENCY, SVG, HOLDER };
 
 static int parse_option(int c)
 {
@@ -110,6 +111,9 @@ static int parse_option(int c)
 	case TIMEOUT:
 		return parse_time(optarg, &opt.timeout) ? 0 :
 		       usage("not a time", optarg);
+	case HOLDER:
+		return parse_id(optarg, &opt.holder) ? 0 :
+		       usage("not an id", optarg);
 	case LATENCY:
 		opt.latency = true;
 		return 0;
@@ -146,6 +150,7 @@ int main(int argc, char **argv)
 		{ "color", required_argument, NULL, COLOR },
 		{ "latency", no_argument, NULL, LATENCY },
 		{ "svg", required_argument, NULL, SVG },
+		{ "holder", required_argument, NULL, HOLDER },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};

@@ -173,6 +173,20 @@ static void filter(struct nlmsghdr *h)
 		mnl_attr_put(h, MBUF_A_OBJECT_ALL, 0, NULL);
 }
 
+static void handle_filter(struct nlmsghdr *h)
+{
+	if (opt.holder)
+		mnl_attr_put_u64(h, MBUF_A_HANDLE_HOLDER_ID, opt.holder);
+	if (opt.id)
+		mnl_attr_put_u64(h, MBUF_A_HANDLE_OBJECT_ID, opt.id);
+	if (opt.uid >= 0)
+		mnl_attr_put_u32(h, MBUF_A_HANDLE_UID, (uint32_t)opt.uid);
+	if (opt.pid > 0)
+		mnl_attr_put_u32(h, MBUF_A_HANDLE_PID, (uint32_t)opt.pid);
+	if (opt.all)
+		mnl_attr_put(h, MBUF_A_HANDLE_ALL, 0, NULL);
+}
+
 /* Grows by one, and returns that one. */
 static void *grow(void *array, size_t *nr, size_t size)
 {
@@ -206,6 +220,14 @@ static int user_seen(const struct nlmsghdr *h, void *data)
 	return MNL_CB_OK;
 }
 
+static int handle_seen(const struct nlmsghdr *h, void *data)
+{
+	struct handles *list = data;
+
+	handle_parse(h, grow(&list->h, &list->nr, sizeof(*list->h)));
+	return MNL_CB_OK;
+}
+
 /* A dump, until it is consistent. */
 static int dump(uint8_t cmd, mnl_cb_t seen, void *list, size_t *nr)
 {
@@ -221,6 +243,8 @@ static int dump(uint8_t cmd, mnl_cb_t seen, void *list, size_t *nr)
 		h = message(family, cmd, NLM_F_DUMP);
 		if (cmd == MBUF_CMD_OBJECT_GET)
 			filter(h);
+		else if (cmd == MBUF_CMD_HANDLE_GET)
+			handle_filter(h);
 		else if (opt.uid >= 0)
 			mnl_attr_put_u32(h, MBUF_A_USER_UID,
 					 (uint32_t)opt.uid);
@@ -247,6 +271,11 @@ int nl_objects(struct objects *list)
 int nl_users(struct users *list)
 {
 	return dump(MBUF_CMD_USER_GET, user_seen, list, &list->nr);
+}
+
+int nl_handles(struct handles *list)
+{
+	return dump(MBUF_CMD_HANDLE_GET, handle_seen, list, &list->nr);
 }
 
 int nl_flush(uint64_t id)

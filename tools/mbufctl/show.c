@@ -26,10 +26,11 @@ static int holder_print(const struct holder *h, void *arg)
 	return 0;
 }
 
-static void show_text(const struct object *o)
+static void show_text(const struct object *o, const struct handles *by_handle)
 {
 	const char *name, *word;
 	int i, hidden;
+	size_t at;
 
 	printf("%-16s %s\n", "type", type_name(o->type));
 	printf("%-16s %016llx\n", "id", (unsigned long long)o->id);
@@ -58,6 +59,8 @@ static void show_text(const struct object *o)
 			printf("%-16s %llu\n", name,
 			       (unsigned long long)o->n[i]);
 	}
+	for (at = 0; at < by_handle->nr; at++)
+		handle_held(&by_handle->h[at]);
 	hidden = holders(o->id, holder_print, NULL);
 	if (hidden)
 		printf("%-16s of %d processes it is not known what they hold\n",
@@ -66,9 +69,10 @@ static void show_text(const struct object *o)
 
 int cmd_show(int argc, char **argv)
 {
+	struct handles by_handle = {};
 	struct objects list = {};
 	int ret;
-	size_t i;
+	size_t i, at;
 
 	if (argc != 1 || !parse_id(argv[0], &opt.id)) {
 		complain("show takes the id of an object, as ls shows it");
@@ -82,20 +86,34 @@ int cmd_show(int argc, char **argv)
 			 argv[0]);
 		return EXIT_NOT_FOUND;
 	}
+	/* The object may be one's own, and who has it is somebody else. */
+	opt.uid = -1;
+	opt.pid = -1;
+	ret = nl_handles(&by_handle);
+	if (ret)
+		return ret;
 	for (i = 0; i < list.nr; i++) {
 		if (opt.json) {
 			struct json_object *json = object_json(&list.o[i]);
 			struct json_object *who = json_object_new_array();
+			struct json_object *by = json_object_new_array();
 
 			holders(list.o[i].id, holder_print, who);
 			json_object_object_add(json, "holders", who);
+			for (at = 0; at < by_handle.nr; at++) {
+				struct handle *h = &by_handle.h[at];
+
+				json_object_array_add(by, handle_json(h));
+			}
+			json_object_object_add(json, "handle-holders", by);
 			json_line(json);
 		} else {
 			if (i)
 				putchar('\n');
-			show_text(&list.o[i]);
+			show_text(&list.o[i], &by_handle);
 		}
 	}
+	free(by_handle.h);
 	free(list.o);
 	return EXIT_OK;
 }
