@@ -796,7 +796,7 @@ TEST_F(handles, changes_between_pieces)
 	EXPECT_TRUE(nl->intr);
 	EXPECT_EQ(0, roll->strangers);
 
-	/* A dump of what nobody has has only an end, which says so as well. */
+	/* A dump of what nobody holds, in peace. */
 	nl_begin(nl, MBUF_CMD_HANDLE_GET, NLM_F_DUMP);
 	nl_put_u64(nl, MBUF_A_HANDLE_HOLDER_ID, session_id(self->base.session));
 	EXPECT_EQ(0, nl_ask(nl, NULL, NULL));

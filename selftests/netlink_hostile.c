@@ -291,8 +291,8 @@ static int send_nonsense(void *arg)
 	for (i = 0; i < 20000 && now_ns() < end; i++) {
 		unsigned int len;
 
-		nl_begin(&nl, rand_r(&seed) % 7, rand_r(&seed) % 2 ?
-			 NLM_F_DUMP : NLM_F_ACK);
+		nl_begin(&nl, rand_r(&seed) % (MBUF_CMD_MAX + 2),
+			 rand_r(&seed) % 2 ? NLM_F_DUMP : NLM_F_ACK);
 		for (j = rand_r(&seed) % 4; j; j--) {
 			uint64_t v[4] = { rand_r(&seed), rand_r(&seed) };
 
