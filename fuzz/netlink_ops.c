@@ -289,12 +289,14 @@ static uint32_t nr_known;
 /**
  * struct asked - what an answer has to match
  * @type: of objects, or 0
- * @id: of one, or 0
+ * @id: of one, or 0; of handles: to which
+ * @holder: of handles: whose, or 0
  * @uid: whose, or -1
  */
 struct asked {
 	uint32_t type;
 	uint64_t id;
+	uint64_t holder;
 	int64_t uid;
 };
 
@@ -402,6 +404,57 @@ static void user_answer(const void *from, size_t len, const struct asked *q)
 	feature(mix(11ULL << 60 | 1 << 8 | !!u.a[MBUF_A_USER_OWN_LIMITS]));
 }
 
+static void handle_answer(const void *from, size_t len, const struct asked *q)
+{
+	uint64_t holder, table, object, type, index, rights;
+	struct attrs h;
+	bool session;
+	unsigned int i;
+
+	if (!attrs_parse("handle", "p4884448444x", from, len, &h))
+		return;
+	for (i = MBUF_A_HANDLE_HOLDER_TYPE; i < MBUF_A_HANDLE_ALL; i++) {
+		if (!h.a[i]) {
+			complain("netlink: a handle without attribute %u", i);
+			return;
+		}
+	}
+	holder = number(h.a[MBUF_A_HANDLE_HOLDER_ID]);
+	table = number(h.a[MBUF_A_HANDLE_TABLE_ID]);
+	object = number(h.a[MBUF_A_HANDLE_OBJECT_ID]);
+	type = number(h.a[MBUF_A_HANDLE_TYPE]);
+	index = number(h.a[MBUF_A_HANDLE_INDEX]);
+	rights = number(h.a[MBUF_A_HANDLE_RIGHTS]);
+	session = number(h.a[MBUF_A_HANDLE_HOLDER_TYPE]) ==
+		  MBUF_OBJECT_TYPE_SESSION;
+	if ((!session && number(h.a[MBUF_A_HANDLE_HOLDER_TYPE]) !=
+	     MBUF_OBJECT_TYPE_TABLE) || session == !(holder ^ table) ||
+	    !holder || !table || !index || index > MBUF_INDEX_MAX ||
+	    type > MBUF_CAP_SEALED ||
+	    (type == MBUF_CAP_NONE && (rights || object)) ||
+	    (type > MBUF_CAP_FILE && !object))
+		complain("netlink: handle %llu of %llx in %llx: %llu, rights %llx, to %llx",
+			 (unsigned long long)index, (unsigned long long)holder,
+			 (unsigned long long)table, (unsigned long long)type,
+			 (unsigned long long)rights,
+			 (unsigned long long)object);
+	if ((q->id && q->id != object) ||
+	    (q->holder && q->holder != holder && q->holder != table) ||
+	    (q->uid >= 0 && number(h.a[MBUF_A_HANDLE_UID]) !=
+			    (uint64_t)q->uid))
+		complain("netlink: a handle of %llx to %llx instead of %llx, %llx",
+			 (unsigned long long)holder,
+			 (unsigned long long)object,
+			 (unsigned long long)q->holder,
+			 (unsigned long long)q->id);
+	check_owner("handle", h.a[MBUF_A_HANDLE_UID], false);
+	if (nr_known < NELEMS(known)) {
+		known[nr_known] = nr_known % 2 && object ? object : holder;
+		nr_known++;
+	}
+	feature(mix(11ULL << 60 | 3 << 8 | type << 1 | session));
+}
+
 static void notice_answer(const void *from, size_t len, uint64_t *last)
 {
 	struct attrs n;
@@ -461,6 +514,9 @@ static int look_at(const struct nlmsghdr *h, uint32_t seq,
 	case MBUF_CMD_USER_GET:
 		user_answer((const uint8_t *)h + head, h->nlmsg_len - head, q);
 		break;
+	case MBUF_CMD_HANDLE_GET:
+		handle_answer((const uint8_t *)h + head, h->nlmsg_len - head, q);
+		break;
 	case MBUF_CMD_NOTICE:
 		notice_answer((const uint8_t *)h + head, h->nlmsg_len - head,
 			      last);
@@ -518,10 +574,14 @@ static long take_answer(int fd, uint32_t seq, size_t room,
 /* Requests ---------------------------------------------------------------- */
 
 static const char *const cmd_names[] = {
-	"none", "object", "user", "limit", "flush", "notice", "more", NULL
+	"none", "object", "user", "limit", "flush", "notice", "more",
+	"handle", NULL
 };
 
-static const uint64_t cmd_vals[] = { 1, 1, 1, 1, 1, 2, 2, 3, 4, 4, 0, 5, 6 };
+static const uint64_t cmd_vals[] = {
+	1, 1, 1, 1, 1, 2, 2, 3, 4, 4, 0, 5, 6, 7, 7, 7
+};
+
 static const uint64_t uid_vals[] = { 1, 1, 2, 3, 4, 5 };
 static const uint64_t nth_vals[] = { 1, 1, 2, 3, 4, 16, 17, 18 };
 static const uint64_t limit_vals[] = { 0, 1, 7, 4096, 1 << 20, 1ULL << 63,
@@ -537,6 +597,7 @@ static const struct arg_spec netlink_ask_args[] = {
 	[N_CMD] = { .name = "cmd", .type = A_NAME, .names = cmd_names,
 		    .def = { V_NUM, 1 }, VALS(cmd_vals) },
 	[N_DUMP] = { .name = "dump", .type = A_NUM, VALS(bool_vals) },
+	/* of objects; of handles: nth is who holds them, not what they are to */
 	[N_TYPE] = { .name = "type", .type = A_NUM, .rare = 50, .max = 13 },
 	/* n-th of what an answer has told of; 17: 0, 18: what there is not */
 	[N_NTH] = { .name = "nth", .type = A_NUM, .rare = 50,
@@ -641,6 +702,35 @@ static void add_filter(struct request *r, const struct value *arg,
 		request_attr(r, MBUF_A_OBJECT_ALL, "", 0);
 }
 
+/* The same arguments, but other numbers of attributes. */
+static void add_handle_filter(struct request *r, const struct value *arg,
+			      struct asked *q)
+{
+	const uint32_t pids[] = { 0, getpid(), 0x7ffffff0, 0 };
+	unsigned int nth = arg[N_NTH].n;
+	uint64_t id;
+
+	if (nth) {
+		id = nth == 17 ? 0 : nth > 17 ? 0xdead0001 :
+		     known[(nth - 1) % NELEMS(known)];
+		if (arg[N_TYPE].n)
+			q->holder = id;
+		else
+			q->id = id;
+		request_u64(r, arg[N_TYPE].n ? MBUF_A_HANDLE_HOLDER_ID :
+			    MBUF_A_HANDLE_OBJECT_ID, id);
+	}
+	if (arg[N_UID].n) {
+		q->uid = uids[arg[N_UID].n % NELEMS(uids)];
+		request_u32(r, MBUF_A_HANDLE_UID, q->uid);
+	}
+	if (arg[N_PID].n)
+		request_u32(r, MBUF_A_HANDLE_PID,
+			    pids[arg[N_PID].n % NELEMS(pids)]);
+	if (arg[N_ALL].n)
+		request_attr(r, MBUF_A_HANDLE_ALL, "", 0);
+}
+
 static void add_limits(struct request *r, const struct value *arg,
 		       struct asked *q)
 {
@@ -676,6 +766,8 @@ static long op_netlink_ask(struct ctx *c, const struct value *arg)
 	request_begin(&r, family, cmd, dump ? NLM_F_DUMP : NLM_F_ACK);
 	if (cmd == MBUF_CMD_USER_GET || cmd == MBUF_CMD_LIMIT_SET)
 		add_limits(&r, arg, &q);
+	else if (cmd == MBUF_CMD_HANDLE_GET)
+		add_handle_filter(&r, arg, &q);
 	else
 		add_filter(&r, arg, &q);
 	spoil(&r, bad);
