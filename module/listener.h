@@ -115,6 +115,7 @@ long mbuf_listen(const struct mbuf_patron *patron, void __user *arg,
 long mbuf_connect(const struct mbuf_patron *patron, void __user *arg,
 		  size_t size);
 bool mbuf_listener_is(const struct file *file);
+u64 mbuf_listener_id(const struct file *file);
 int mbuf_listener_attach(struct file *file, struct mbuf_set *set, u64 cookie,
 			 bool move);
 int mbuf_listener_detach(struct file *file, struct mbuf_set *set);

@@ -524,6 +524,17 @@ bool mbuf_listener_is(const struct file *file)
 }
 
 /**
+ * mbuf_listener_id() - the identity of a listener or an accept queue
+ * @file: it
+ */
+u64 mbuf_listener_id(const struct file *file)
+{
+	const struct mbuf_acceptor *q = file->private_data;
+
+	return q->id;
+}
+
+/**
  * mbuf_listener_attach() - put a listener or an accept queue into a set
  * @file: the file
  * @set: the set, of a session that the caller has

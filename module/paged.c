@@ -277,6 +277,21 @@ bool mbuf_paged_is(const struct file *file)
 }
 
 /**
+ * mbuf_paged_id() - the identity of a paged region
+ * @file: any
+ *
+ * Return: that, if @file is a right to one or its pager; or 0.
+ */
+u64 mbuf_paged_id(const struct file *file)
+{
+	const struct mbuf_paged *pager = file->private_data;
+
+	if (mbuf_paged_is(file))
+		return mbuf_paged_of(file)->id;
+	return file->f_op == &mbuf_pager_fops ? pager->id : 0;
+}
+
+/**
  * mbuf_paged_of() - the region
  * @file: a right to it
  */

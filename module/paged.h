@@ -43,6 +43,7 @@ long mbuf_paged_create(struct mbuf_account *payer, void __user *arg,
 		       size_t size);
 
 bool mbuf_paged_is(const struct file *file);
+u64 mbuf_paged_id(const struct file *file);
 u32 mbuf_paged_rights(const struct file *file);
 u64 mbuf_paged_size(const struct file *file);
 int mbuf_paged_grant(struct mbuf_fd *fd, struct file *from, u32 rights,

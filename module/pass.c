@@ -8,9 +8,13 @@
 #include <net/sock.h>
 #include "channel.h"
 #include "compat.h"
+#include "listener.h"
 #include "object.h"
+#include "paged.h"
 #include "pass.h"
+#include "provide.h"
 #include "queue.h"
+#include "region.h"
 #include "session.h"
 
 #define STRIDE_MAX	256
@@ -93,10 +97,18 @@ static void file_obj_put(void *obj)
 	mbuf_file_put(obj);
 }
 
-static u64 file_id(struct file *file)
+/* The identity of what a descriptor of ours is; 0 for all others. */
+static u64 file_id(const struct file *file)
 {
-	return mbuf_queue_is(file) ? mbuf_queue_id(file) :
-	       mbuf_channel_is(file) ? mbuf_channel_id(file) : 0;
+	if (mbuf_queue_is(file))
+		return mbuf_queue_id(file);
+	if (mbuf_channel_is(file))
+		return mbuf_channel_id(file);
+	if (mbuf_listener_is(file))
+		return mbuf_listener_id(file);
+	if (mbuf_region_is(file))
+		return mbuf_region_id(file);
+	return mbuf_paged_id(file) ?: mbuf_consent_id(file);
 }
 
 static u64 file_obj_id(void *obj)

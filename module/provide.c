@@ -599,6 +599,19 @@ static const struct file_operations consent_fops = {
 	.show_fdinfo	= consent_show_fdinfo,
 };
 
+/**
+ * mbuf_consent_id() - the identity of a consent
+ * @file: any
+ *
+ * Return: that, or 0 if @file is none.
+ */
+u64 mbuf_consent_id(const struct file *file)
+{
+	const struct consent *n = file->private_data;
+
+	return file->f_op == &consent_fops ? n->id : 0;
+}
+
 /* PROVIDE */
 
 /**

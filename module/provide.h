@@ -38,5 +38,6 @@ long mbuf_provide_ioctl(struct file *file, unsigned int cmd, void __user *arg,
 			size_t size);
 long mbuf_provide(void __user *arg, size_t size);
 struct mbuf_bid *mbuf_provide_drop(struct mbuf_endpoint *end);
+u64 mbuf_consent_id(const struct file *file);
 
 #endif /* _MBUF_PROVIDE_H */

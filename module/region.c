@@ -304,6 +304,17 @@ bool mbuf_region_is(const struct file *file)
 }
 
 /**
+ * mbuf_region_id() - the identity of a region
+ * @file: it
+ */
+u64 mbuf_region_id(const struct file *file)
+{
+	const struct mbuf_region *r = file->private_data;
+
+	return r->memory->id;
+}
+
+/**
  * mbuf_region_grant() - derive a descriptor with other rights
  * @fd: the descriptor, to be installed or aborted
  * @from: a region or a memfd that the caller has

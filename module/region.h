@@ -42,6 +42,7 @@ int mbuf_memory_check(struct file *file, u32 has, u32 gives, u64 *size);
 int mbuf_region_prepare(struct mbuf_fd *fd, struct file *memory, bool solid,
 			u32 rights, struct mbuf_account *payer);
 bool mbuf_region_is(const struct file *file);
+u64 mbuf_region_id(const struct file *file);
 int mbuf_region_grant(struct mbuf_fd *fd, struct file *from, u32 rights,
 		      struct mbuf_account *payer);
 int mbuf_region_check(struct file *file, const u32 rights[2], bool solid,

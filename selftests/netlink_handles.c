@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Netlink: who holds which right by handle. */
 #include "cap.h"
+#include "listener.h"
 #include "netlink.h"
+#include "paged.h"
+#include "provide.h"
 
 /* More than goes into one piece of a dump. */
 #define MANY	20000
@@ -255,6 +258,74 @@ TEST_F(handles, each_type)
 	close(end_fd[0]);
 	close(end_fd[1]);
 	close(sfd);
+}
+
+/* Whatever there are descriptors of has an identity. */
+TEST_F(handles, each_descriptor)
+{
+	struct mbuf_offer o = offer_of(2, RIGHTS_RW, MBUF_OFFER_PROVIDED);
+	const int s = self->base.session;
+	int end[2], fd[7], i, nr = 0;
+	uint64_t id, h[7];
+	struct list l;
+
+	NL_QUEUE(2, 8, 0);
+	ASSERT_EQ(0, ch_create(s, 0, end));
+	ASSERT_EQ(0, rg_offer(end[0], &o));
+	fd[nr++] = end[0];
+	fd[nr++] = end[1];
+	fd[nr++] = pv_consent(end[1], o.id);
+	fd[nr] = ls_listen(s, 0700, 1);
+	nr++;
+	fd[nr] = ls_queue(fd[nr - 1], 1);
+	nr++;
+	ASSERT_EQ(0, pg_create(s, page_size(), &fd[nr], &fd[nr + 1], &id));
+	nr += 2;
+	ASSERT_EQ(nr, (int)ARRAY_SIZE(fd));
+	for (i = 0; i < nr; i++) {
+		ASSERT_LE(0, fd[i]);
+		id = fd_id(fd[i], "mbuf-id");
+		ASSERT_NE(0, id);
+		h[i] = put(s, fd[i], 0);
+		ASSERT_NE(0, h[i]);
+		EXPECT_EQ(id, info_of(s, h[i]).id) {
+			TH_LOG("descriptor %d", i);
+		}
+		/* The pager and the rights to its region are of one object. */
+		ASSERT_EQ(i == nr - 1 ? 2 : 1, held_of(&self->nl, id, &l));
+		EXPECT_EQ(h[i], l.h[i == nr - 1].index);
+	}
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(0, mbuf_handle_delete(s, h[i]));
+		close(fd[i]);
+	}
+}
+
+/* Regions that are no more than views of the same memory are the same. */
+TEST_F(handles, regions)
+{
+	const int s = self->base.session;
+	int memfd, fd[3], i;
+	uint64_t id, h[3];
+
+	memfd = sealed_memfd(page_size(), SEALS_SIZE);
+	ASSERT_LE(0, memfd);
+	for (i = 0; i < 3; i++) {
+		fd[i] = rg_grant(s, i ? fd[i - 1] : memfd, RIGHTS_R);
+		ASSERT_LE(0, fd[i]);
+	}
+	id = fd_id(fd[0], "mbuf-id");
+	ASSERT_NE(0, id);
+	for (i = 0; i < 3; i++) {
+		h[i] = put(s, fd[i], 0);
+		EXPECT_EQ(id, info_of(s, h[i]).id);
+	}
+	EXPECT_EQ(3, held_of(&self->nl, id, NULL));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, mbuf_handle_delete(s, h[i]));
+		close(fd[i]);
+	}
+	close(memfd);
 }
 
 TEST_F(handles, tables_in_tables)
