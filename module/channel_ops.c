@@ -289,14 +289,15 @@ fault:
 
 static __always_inline int exchange_put(struct mbuf_exchange __user *u,
 					const struct mbuf_taken *got,
-					bool read)
+					bool read, bool again)
 {
 	u64 __user *words = (u64 __user *)u->data;
 
 	if (!user_access_begin(u, sizeof(*u)))
 		return -EFAULT;
 	/* The same struct may be used for the next call. */
-	unsafe_put_user(0, &u->done, fault);
+	if (unlikely(again))
+		unsafe_put_user(0, &u->done, fault);
 	unsafe_put_user(got->state, &u->state, fault);
 	unsafe_put_user((u64)got->signals, &u->signals, fault);
 	unsafe_put_user(got->seq, &u->seq, fault);
@@ -335,7 +336,7 @@ static __always_inline long exchange_do(struct file *file,
 			return -EFAULT;
 		return err;
 	}
-	err = exchange_put(u, &w.got, steps & MBUF_STEP_READ);
+	err = exchange_put(u, &w.got, steps & MBUF_STEP_READ, before);
 	if (unlikely(err)) {
 		if (!(steps & MBUF_STEP_WAIT))
 			w.got.signals = 0;

@@ -226,7 +226,8 @@ static __always_inline void mbuf_end_peek(const struct mbuf_channel *c,
 	t->seq = end->seq;
 	t->seen = end->seen;
 	t->signals = end->signals;
-	t->state = mbuf_end_state(c, end->side);
+	t->state = unlikely(c->status != STATUS_LIVE) ?
+		   mbuf_end_state(c, end->side) : 0;
 }
 
 /* What READ gives. Under the lock. */
