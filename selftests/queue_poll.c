@@ -526,4 +526,48 @@ TEST_F(queue, poll_races_with_message)
 	}
 }
 
+struct onlooker {
+	int rfd, sfd;
+	bool stop;
+	unsigned int odd;	/* answers that cannot be */
+};
+
+static void *onlooker_main(void *arg)
+{
+	struct onlooker *o = arg;
+
+	while (!__atomic_load_n(&o->stop, __ATOMIC_RELAXED)) {
+		struct pollfd p[2] = {
+			{ .fd = o->rfd, .events = POLLIN },
+			{ .fd = o->sfd, .events = POLLOUT },
+		};
+
+		poll(p, 2, 0);
+		/* One of two slots may be in use, or none. */
+		if (p[0].revents & ~POLLIN || p[1].revents != POLLOUT)
+			o->odd++;
+	}
+	return NULL;
+}
+
+/* Who looks on while others are busy sees one state or the other. */
+TEST_F(queue, poll_while_messages_come_and_go)
+{
+	struct onlooker o = {};
+	pthread_t thread;
+	unsigned int i;
+
+	make_queue(2, 16, 0);
+	o.rfd = self->rfd;
+	o.sfd = self->sfd;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, onlooker_main, &o));
+	for (i = 0; i < 20000; i++) {
+		ASSERT_EQ(0, send_num(self->sfd, i, MBUF_NOW));
+		ASSERT_EQ(i, recv_num(self->rfd, MBUF_NOW));
+	}
+	__atomic_store_n(&o.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, o.odd);
+}
+
 TEST_HARNESS_MAIN
