@@ -147,6 +147,38 @@ static inline bool ring_wait(struct ring *r, struct io_uring_cqe *out)
 	return true;
 }
 
+/*
+ * Cancels the request @tag and takes the completions of both, that of the
+ * request to *@res; false if one of them does not come. A worker of io_uring
+ * that has the request in hand is told at most (-EALREADY), and while it is just
+ * taking it, it is not even found (-ENOENT): then it is asked again.
+ */
+static inline bool ring_cancel(struct ring *r, uint64_t tag, int *res)
+{
+	bool over = false, asking = false, told = false;
+	struct io_uring_cqe cqe;
+
+	do {
+		if (!asking && !told) {
+			ring_prep(r, IORING_OP_ASYNC_CANCEL, -1,
+				  (void *)(uintptr_t)tag, 0, ~tag);
+			if (ring_submit(r) != 1)
+				return false;
+			asking = true;
+		}
+		if (!ring_wait(r, &cqe))
+			return false;
+		if (cqe.user_data == tag) {
+			*res = cqe.res;
+			over = true;
+		} else {
+			asking = false;
+			told = cqe.res != -EALREADY && cqe.res != -ENOENT;
+		}
+	} while (!over || asking);
+	return true;
+}
+
 /* Runs what completes by task work, without waiting. */
 static inline bool ring_idle(struct ring *r)
 {
