@@ -5,6 +5,7 @@
 #include <linux/net.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <net/genetlink.h>
@@ -641,7 +642,7 @@ static int handle_put(const struct request *r, const struct holder *holder,
 	return 0;
 }
 
-/* All that is in a table, from @r->index on; or -EMSGSIZE. */
+/* All that is in a table, from @r->index on; or -EMSGSIZE, -EINTR. */
 static int handles_put(struct request *r, const struct holder *holder)
 {
 	struct mbuf_right_told told;
@@ -656,8 +657,12 @@ static int handles_put(struct request *r, const struct holder *holder)
 				return err;
 		}
 		r->index = index + 1;
-		if (!(++nr % HANDLES_CHUNK))
-			cond_resched();
+		if (++nr % HANDLES_CHUNK)
+			continue;
+		/* Of millions of which none is asked for nothing is put. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 	return 0;
 }
