@@ -319,6 +319,20 @@ static inline int nl_dump_has(struct nl *nl, uint64_t id)
 	return ret < 0 ? ret : (int)s.found.seen;
 }
 
+/*
+ * In a child: what @fn returns in namespaces that anybody can make, in which it
+ * is user 0 and process 1.
+ */
+static inline int in_own_namespaces(int (*fn)(void *arg), void *arg)
+{
+	uid_t uid = geteuid();
+
+	CHECK_EQ(0, unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID));
+	write_file("/proc/self/setgroups", "deny");
+	CHECK(write_file("/proc/self/uid_map", "0 %u 1", uid));
+	return reap(spawn(fn, arg));
+}
+
 /* In a fixture that has that of queues as its base. */
 #define NL_QUEUE(slots, max_msg, flags) \
 	ASSERT_EQ(0, mbuf_queue_create(self->base.session, slots, max_msg, \
