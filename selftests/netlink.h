@@ -320,6 +320,41 @@ static inline int nl_dump_has(struct nl *nl, uint64_t id)
 }
 
 /*
+ * Notices
+ */
+
+struct nl_notice {
+	uint32_t what, type, uid, resource, error;
+	uint64_t number, id, peer_id;
+};
+
+/* The next one that has come already; -EAGAIN if there is none. */
+static inline int nl_next_notice(struct nl *nl, struct nl_notice *n)
+{
+	struct nlmsghdr *h = (void *)nl->in;
+	struct nl_attrs attrs;
+	ssize_t len;
+
+	len = recv(nl->fd, nl->in, sizeof(nl->in), MSG_DONTWAIT);
+	if (len < 0)
+		return -errno;
+	if (!NLMSG_OK(h, (size_t)len) || h->nlmsg_type != nl->family ||
+	    h->nlmsg_seq)
+		return -EPROTO;
+	attrs = nl_parse((char *)NLMSG_DATA(h) + GENL_HDRLEN,
+			 h->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN);
+	n->what = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_NOTICE);
+	n->number = nl_num(&attrs, MBUF_A_NOTICE_NUMBER);
+	n->type = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_TYPE);
+	n->id = nl_num(&attrs, MBUF_A_NOTICE_ID);
+	n->peer_id = nl_num(&attrs, MBUF_A_NOTICE_PEER_ID);
+	n->uid = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_UID);
+	n->resource = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_RESOURCE);
+	n->error = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_ERROR);
+	return 0;
+}
+
+/*
  * In a child: what @fn returns in namespaces that anybody can make, in which it
  * is user 0 and process 1.
  */

@@ -26,39 +26,8 @@ FIXTURE_TEARDOWN(notices)
 	queue_teardown(_metadata, &self->base, NULL);
 }
 
-struct notice {
-	uint32_t what, type, uid, resource, error;
-	uint64_t number, id, peer_id;
-};
-
-/* The next one that has come already; -EAGAIN if there is none. */
-static int next_notice(struct nl *nl, struct notice *n)
-{
-	struct nlmsghdr *h = (void *)nl->in;
-	struct nl_attrs attrs;
-	ssize_t len;
-
-	len = recv(nl->fd, nl->in, sizeof(nl->in), MSG_DONTWAIT);
-	if (len < 0)
-		return -errno;
-	if (!NLMSG_OK(h, (size_t)len) || h->nlmsg_type != nl->family ||
-	    h->nlmsg_seq)
-		return -EPROTO;
-	attrs = nl_parse((char *)NLMSG_DATA(h) + GENL_HDRLEN,
-			 h->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN);
-	n->what = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_NOTICE);
-	n->number = nl_num(&attrs, MBUF_A_NOTICE_NUMBER);
-	n->type = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_TYPE);
-	n->id = nl_num(&attrs, MBUF_A_NOTICE_ID);
-	n->peer_id = nl_num(&attrs, MBUF_A_NOTICE_PEER_ID);
-	n->uid = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_UID);
-	n->resource = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_RESOURCE);
-	n->error = (uint32_t)nl_num(&attrs, MBUF_A_NOTICE_ERROR);
-	return 0;
-}
-
 #define EXPECT_NOTICE(want, want_type, want_id, n) do {			\
-	EXPECT_EQ(0, next_notice(&self->nl, n));			\
+	EXPECT_EQ(0, nl_next_notice(&self->nl, n));			\
 	EXPECT_EQ(want, (n)->what);					\
 	EXPECT_EQ(want_type, (n)->type);				\
 	EXPECT_EQ(want_id, (n)->id);					\
@@ -67,12 +36,12 @@ static int next_notice(struct nl *nl, struct notice *n)
 	self->number = (n)->number;					\
 } while (0)
 
-#define EXPECT_NO_NOTICE(n) EXPECT_EQ(-EAGAIN, next_notice(&self->nl, n))
+#define EXPECT_NO_NOTICE(n) EXPECT_EQ(-EAGAIN, nl_next_notice(&self->nl, n))
 
 TEST_F(notices, a_queue_lives_fills_drains_and_ends)
 {
 	struct mbuf_queue_info info;
-	struct notice n;
+	struct nl_notice n;
 	int i;
 
 	NL_QUEUE(2, 8, 0);
@@ -116,7 +85,7 @@ TEST_F(notices, a_connection)
 		.wait.mode = MBUF_WAIT_NOW,
 		.end = { .flags = MBUF_END_DETACHED },
 	};
-	struct notice n;
+	struct nl_notice n;
 	int lfd;
 
 	lfd = ls_listen(self->base.session, 0777, 4);
@@ -146,9 +115,9 @@ TEST_F(notices, a_connection)
 	/* One that is refused has had no peer. */
 	c = connect_of(NAME, NAME_LEN, MBUF_CONNECT_ASYNC, MBUF_FOREVER);
 	ASSERT_EQ(0, xioctl(self->base.session, MBUF_IOC_CONNECT, &c));
-	EXPECT_EQ(0, next_notice(&self->nl, &n));
+	EXPECT_EQ(0, nl_next_notice(&self->nl, &n));
 	close(lfd);
-	EXPECT_EQ(0, next_notice(&self->nl, &n));
+	EXPECT_EQ(0, nl_next_notice(&self->nl, &n));
 	EXPECT_EQ(MBUF_NOTICE_DELETED, n.what);
 	EXPECT_EQ(info.id, n.id);
 	EXPECT_NO_NOTICE(&n);
@@ -170,7 +139,7 @@ static int be_refused(void *arg)
 TEST_F(notices, a_quota)
 {
 	struct nl ask;
-	struct notice n;
+	struct nl_notice n;
 	int nr = 0;
 
 	ASSERT_EQ(0, nl_open(&ask));
@@ -179,7 +148,7 @@ TEST_F(notices, a_quota)
 	nl_put_u64(&ask, MBUF_A_USER_MEMORY_LIMIT, 4096);
 	ASSERT_EQ(0, nl_ask(&ask, NULL, NULL));
 	ASSERT_EQ(0, run_as(TEST_UID, be_refused, NULL));
-	while (!next_notice(&self->nl, &n)) {
+	while (!nl_next_notice(&self->nl, &n)) {
 		EXPECT_EQ(TEST_UID, n.uid);
 		if (n.what != MBUF_NOTICE_QUOTA_REFUSED)
 			continue;
@@ -200,17 +169,17 @@ TEST_F(notices, a_quota)
 /* All that have come are of no interest. */
 static void skip_notices(struct nl *nl)
 {
-	struct notice n;
+	struct nl_notice n;
 
-	while (!next_notice(nl, &n))
+	while (!nl_next_notice(nl, &n))
 		;
 }
 
 /* The next one says that a capability was refused by @id. */
 #define EXPECT_REFUSED(want_type, want_id, want_error, want_peer) do {	\
-	struct notice __n;						\
+	struct nl_notice __n;						\
 									\
-	ASSERT_EQ(0, next_notice(&self->nl, &__n));			\
+	ASSERT_EQ(0, nl_next_notice(&self->nl, &__n));			\
 	EXPECT_EQ(MBUF_NOTICE_CAP_REFUSED, __n.what);			\
 	EXPECT_EQ(want_type, __n.type);					\
 	EXPECT_EQ(want_id, __n.id);					\
@@ -232,7 +201,7 @@ TEST_F(notices, capabilities_that_are_refused)
 	int sock[2], end[2], rfd, sfd, full;
 	uint32_t num = 1;
 	struct mbuf_cap cap;
-	struct notice n;
+	struct nl_notice n;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock));
 	ASSERT_EQ(0, ch_create(s, MBUF_END_THREAD, end));
@@ -264,7 +233,7 @@ TEST_F(notices, capabilities_that_are_refused)
 	ASSERT_EQ(0, mbuf_handle_put(s, sfd, 0, MBUF_RIGHT_SEND, &handle));
 	cap = mbuf_cap_handle(handle);
 	ASSERT_GT(0, send_caps(self->base.sfd, s, "x", &cap, 1));
-	ASSERT_EQ(0, next_notice(&self->nl, &n));
+	ASSERT_EQ(0, nl_next_notice(&self->nl, &n));
 	EXPECT_EQ(MBUF_NOTICE_CAP_REFUSED, n.what);
 	EXPECT_EQ(id, n.id);
 	/* What would own itself. */
@@ -313,9 +282,9 @@ TEST_F(notices, capabilities_that_are_refused)
 }
 
 /* The next notice with this, others skipped, once it has come. */
-static bool notice_comes(struct nl *nl, uint32_t what, struct notice *n)
+static bool notice_comes(struct nl *nl, uint32_t what, struct nl_notice *n)
 {
-	while (!next_notice(nl, n))
+	while (!nl_next_notice(nl, n))
 		if (n->what == what)
 			return true;
 	return false;
@@ -345,7 +314,7 @@ TEST_F(notices, a_pager_that_is_slow)
 	struct toucher t[3];
 	struct mbuf_fault f = {};
 	int pager, region, i;
-	struct notice n;
+	struct nl_notice n;
 	uint64_t id;
 	uint8_t *p;
 
@@ -381,7 +350,7 @@ TEST_F(notices, loss_shows)
 	int small = 4096, rfd, sfd, i;
 	uint64_t first, last;
 	bool told = false;
-	struct notice n;
+	struct nl_notice n;
 
 	ASSERT_EQ(0, setsockopt(self->nl.fd, SOL_SOCKET, SO_RCVBUF, &small,
 				sizeof(small)));
@@ -392,7 +361,7 @@ TEST_F(notices, loss_shows)
 		close(sfd);
 	}
 	for (i = 0, first = 0, last = 0; i < 1000; i++) {
-		int ret = next_notice(&self->nl, &n);
+		int ret = nl_next_notice(&self->nl, &n);
 
 		if (ret == -ENOBUFS) {
 			told = true;
@@ -412,7 +381,7 @@ TEST_F(notices, loss_shows)
 	/* The next one says how many are missing. */
 	ASSERT_EQ(0, mbuf_queue_create(self->base.session, 1, 1, 0, &rfd,
 				       &sfd));
-	ASSERT_EQ(0, next_notice(&self->nl, &n));
+	ASSERT_EQ(0, nl_next_notice(&self->nl, &n));
 	EXPECT_EQ(first + 1000, n.number);
 	close(rfd);
 	close(sfd);
@@ -422,7 +391,7 @@ TEST_F(notices, loss_shows)
 static int listen_elsewhere(void *arg)
 {
 	int *sock = arg, session, rfd, sfd;
-	struct notice n;
+	struct nl_notice n;
 	struct nl nl;
 	char c;
 
@@ -431,22 +400,22 @@ static int listen_elsewhere(void *arg)
 	CHECK_EQ(0, nl_join(&nl));
 	CHECK_EQ(1, write(sock[1], "x", 1));
 	CHECK_EQ(1, read(sock[1], &c, 1));
-	CHECK_EQ(-EAGAIN, next_notice(&nl, &n));
+	CHECK_EQ(-EAGAIN, nl_next_notice(&nl, &n));
 	session = mbuf_open();
 	CHECK(session >= 0);
-	CHECK_EQ(0, next_notice(&nl, &n));
+	CHECK_EQ(0, nl_next_notice(&nl, &n));
 	CHECK_EQ(1, n.number);
 	CHECK_EQ(MBUF_NOTICE_CREATED, n.what);
 	CHECK_EQ(MBUF_OBJECT_TYPE_SESSION, n.type);
 	CHECK_EQ(0, mbuf_queue_create(session, 1, 1, 0, &rfd, &sfd));
-	CHECK_EQ(0, next_notice(&nl, &n));
+	CHECK_EQ(0, nl_next_notice(&nl, &n));
 	CHECK_EQ(2, n.number);
 	return 0;
 }
 
 TEST_F(notices, network_namespaces_are_apart)
 {
-	struct notice n;
+	struct nl_notice n;
 	int sock[2];
 	pid_t pid;
 	char c;
@@ -455,7 +424,7 @@ TEST_F(notices, network_namespaces_are_apart)
 	pid = spawn(listen_elsewhere, sock);
 	ASSERT_EQ(1, read(sock[0], &c, 1));
 	NL_QUEUE(1, 1, 0);
-	ASSERT_EQ(0, next_notice(&self->nl, &n));
+	ASSERT_EQ(0, nl_next_notice(&self->nl, &n));
 	ASSERT_EQ(1, write(sock[0], "x", 1));
 	EXPECT_EQ(0, reap(pid));
 	EXPECT_NO_NOTICE(&n);
