@@ -19,7 +19,9 @@
  */
 #include <sys/epoll.h>
 
+#include "../cap.h"
 #include "../kapi.h"
+#include "../netlink.h"
 #include "../paged.h"
 #include "proving.h"
 
@@ -122,13 +124,14 @@ static const struct {
 /* Where a party was when it died; for the report. */
 enum at {
 	AT_OTHER, AT_SEND, AT_RECV, AT_CREATE, AT_CLOSE, AT_POLL, AT_PASS,
-	AT_EXCHANGE, AT_REGION, AT_CONNECT, AT_FAULT, AT_PAGER, NR_AT
+	AT_EXCHANGE, AT_REGION, AT_CONNECT, AT_FAULT, AT_PAGER, AT_CAPS,
+	AT_NETLINK, NR_AT
 };
 
 static const char *const at_names[NR_AT] = {
 	"elsewhere", "sending", "receiving", "creating", "closing", "polling",
 	"passing rights", "exchanging", "negotiating", "connecting",
-	"touching pages", "paging",
+	"touching pages", "paging", "with capabilities", "looking on",
 };
 
 /* One sender or receiver: a process, or one of its threads. */
@@ -150,7 +153,7 @@ struct shared {
 	_Atomic uint64_t fed;		/* by the feeder */
 	_Atomic uint8_t got[MAX_FEED];	/* by whoever received it */
 	_Atomic uint64_t collected[NR_QUEUES];
-	_Atomic uint64_t served, accepted, paged;	/* by survivors */
+	_Atomic uint64_t served, accepted, paged, noticed;	/* by survivors */
 	_Atomic uint64_t paging_killed;
 	uint32_t max_ids;
 	struct party_rec rec[];
@@ -632,6 +635,7 @@ static void keep_only(int r, int s)
 
 #include "storm_channel.h"
 #include "storm_paged.h"
+#include "storm_caps.h"
 
 struct thread_arg {
 	void (*play)(struct rng r);
@@ -740,6 +744,8 @@ static const struct role {
 	{ "toucher of pages", toucher, 11, true },
 	{ "pager", wild_pager, 8, false },
 	{ "owner of paged regions", pager_owner, 8, true },
+	{ "holder of capabilities", holder, 16, false },
+	{ "onlooker", onlooker, 8, false },
 };
 
 #define NR_ROLES	ARRAY_SIZE(roles)
@@ -905,13 +911,16 @@ static bool all_paid(uint64_t session_bytes, bool say)
 			paid = false;
 		close(session);
 		if (q.objects.used != 1 || q.memory.used != session_bytes ||
-		    q.inflight.used) {
+		    q.inflight.used || q.handles.used || q.caps.used) {
 			paid = false;
 			if (say)
-				diag("user %u: %llu objects, %llu bytes, %llu in flight", uids[i],
+				diag("user %u: %llu objects, %llu bytes, %llu in flight, %llu handles, %llu capabilities",
+				     uids[i],
 				     (unsigned long long)q.objects.used,
 				     (unsigned long long)q.memory.used,
-				     (unsigned long long)q.inflight.used);
+				     (unsigned long long)q.inflight.used,
+				     (unsigned long long)q.handles.used,
+				     (unsigned long long)q.caps.used);
 		}
 		if (syscall(NR_SETRESUID, 0, -1, -1))
 			abort();
@@ -1144,7 +1153,7 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	uint64_t n, killed = 0, missing = 0, open_end = 0, i;
 	struct rng r = rng_of(seed, 0);
 	struct death d = {};
-	pid_t collectors[3], feed, serves, accepts, pages;
+	pid_t collectors[3], feed, serves, accepts, pages, notices;
 	uint64_t start = now_ns();
 	uint8_t *room;
 	ssize_t ret;
@@ -1188,6 +1197,9 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	ASSERT_EQ(0, pg_create(self->session, PG_NR * page_size(), &wild.pager,
 			       &wild.region, NULL));
 	pages = spawn(keeper, (void *)(uintptr_t)seed);
+	notices = spawn(notice_reader, NULL);
+	ASSERT_EQ(0, cap_queue(self->session, 4, CAPS_MAX, &caps_rfd,
+			       &caps_sfd));
 	drivers = !chmod(TEST_DEVICE, 0666);
 	if (!drivers)
 		diag("no %s: load mbuf_test.ko for victims that use drivers",
@@ -1205,6 +1217,7 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 		EXPECT_TRUE(EVENTUALLY(rights_back()));
 		EXPECT_TRUE(EVENTUALLY(channels_back()));
 		EXPECT_TRUE(EVENTUALLY(paged_back()));
+		EXPECT_TRUE(EVENTUALLY(caps_back()));
 		empty_both();
 		channels_work();
 		paged_work();
@@ -1259,6 +1272,9 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	close_fd(&listener);
 	close_fd(&kept.region);
 	EXPECT_EQ(0, reap(pages));
+	EXPECT_EQ(0, reap(notices));
+	close_fd(&caps_rfd);
+	close_fd(&caps_sfd);
 	close_fd(&kept.pager);
 	close_fd(&wild.region);
 	close_fd(&wild.pager);
@@ -1308,9 +1324,9 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 	     (unsigned long long)sh->collected[Q_OVER]);
 	diag("fed: %llu, of which %llu were lost with who received them",
 	     (unsigned long long)sh->fed, (unsigned long long)missing);
-	diag("served: %llu calls, %llu connections, %llu pages",
+	diag("served: %llu calls, %llu connections, %llu pages, %llu notices",
 	     (unsigned long long)sh->served, (unsigned long long)sh->accepted,
-	     (unsigned long long)sh->paged);
+	     (unsigned long long)sh->paged, (unsigned long long)sh->noticed);
 	diag("killed all at once while they waited for a page: %llu",
 	     (unsigned long long)sh->paging_killed);
 	/* A storm in which nobody got anywhere proves nothing. */
@@ -1331,6 +1347,9 @@ TEST_F_TIMEOUT(queue, storm, 2 * LONG_TIMEOUT)
 		EXPECT_LT(0, d.at[AT_PAGER]);
 		EXPECT_LT(0, sh->paged);
 		EXPECT_LT(0, sh->paging_killed);
+		EXPECT_LT(0, d.at[AT_CAPS]);
+		EXPECT_LT(0, d.at[AT_NETLINK]);
+		EXPECT_LT(0, sh->noticed);
 	}
 	free(room);
 	munmap(sh, sizeof(*sh) + (total * TREE_MAX + 1) * sizeof(sh->rec[0]));
