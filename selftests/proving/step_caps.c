@@ -218,9 +218,10 @@ static enum verdict caps_judge(struct scene *s, const struct job *job,
 		fine = false;
 	if (fine && verdict != WRONG)
 		return verdict;
-	diag("messages: %u of the child, %u, %u, %u of others; the passenger: %u in messages, %u + %u in tables; %u senders",
-	     child, base, help, others, caps, root, other,
-	     get_info(pass_rfd).senders);
+	diag("messages: %u of the child, %u, %u, %u of others", child, base,
+	     help, others);
+	diag("the passenger: %u in messages, %u + %u in tables; %u senders",
+	     caps, root, other, get_info(pass_rfd).senders);
 	return WRONG;
 }
 

@@ -913,14 +913,15 @@ static bool all_paid(uint64_t session_bytes, bool say)
 		if (q.objects.used != 1 || q.memory.used != session_bytes ||
 		    q.inflight.used || q.handles.used || q.caps.used) {
 			paid = false;
-			if (say)
-				diag("user %u: %llu objects, %llu bytes, %llu in flight, %llu handles, %llu capabilities",
-				     uids[i],
+			if (say) {
+				diag("user %u: %llu objects, %llu bytes", uids[i],
 				     (unsigned long long)q.objects.used,
-				     (unsigned long long)q.memory.used,
+				     (unsigned long long)q.memory.used);
+				diag("%llu bytes in flight, %llu handles, %llu caps",
 				     (unsigned long long)q.inflight.used,
 				     (unsigned long long)q.handles.used,
 				     (unsigned long long)q.caps.used);
+			}
 		}
 		if (syscall(NR_SETRESUID, 0, -1, -1))
 			abort();
