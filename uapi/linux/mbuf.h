@@ -33,7 +33,9 @@
  *              lacks the right the call needs (a SEND on a receive right)
  *  ENOTTY      the descriptor is no mbuf object, or the command is not for it
  *  EFAULT      the argument cannot be read, or a result cannot be written;
- *              what the call would have written to may have been written to
+ *              what the call would have written to may have been written to.
+ *              If it could be written at first, and then no more, a
+ *              descriptor may have been made that nobody was told of
  *  EINVAL      an argument out of its range (see each call), unknown flags
  *  E2BIG       the struct or an array element is longer than this kernel
  *              knows, and the part it does not know is not zero
@@ -2127,8 +2129,8 @@ struct mbuf_xfer_caps {
  * is a driver. EPIPE, ECONNREFUSED, ENOTCONN: as WRITE.
  *
  * GIVEN: EAGAIN: there is none, or another call is taking it. EPIPE: there is
- * none, and the peer is gone. EMFILE, ENFILE, EFAULT, and what a security module
- * says: it stays.
+ * none, and the peer is gone. EMFILE, ENFILE, what a security module says, and
+ * EFAULT if the result could not be written from the beginning: it stays.
  *
  * Both: EPERM: the endpoint belongs to another thread.
  */
