@@ -325,6 +325,22 @@ static void use_key(struct holder *h)
 	}
 }
 
+/* A right to send to the common queue waits at an end, or is taken from there. */
+static void use_gift(struct holder *h)
+{
+	int end[2], fd, i;
+
+	if (CAPS_CALL(ch_create(h->session, MBUF_END_DETACHED, end)))
+		return;
+	CAPS_CALL(mbuf_give(end[0], caps_sfd));
+	fd = (int)(rng_below(&h->r, 2) ? CAPS_CALL(mbuf_given(end[1])) : -1);
+	i = (int)rng_below(&h->r, 2);
+	close(end[i]);
+	close(end[!i]);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void holder(struct rng r)
 {
 	struct holder *h = map_pages(sizeof(*h), PROT_READ | PROT_WRITE);
@@ -346,7 +362,7 @@ static void holder(struct rng r)
 			continue;
 		}
 		atomic_store(&rec->at, AT_CAPS);
-		switch (rng_below(&h->r, 8)) {
+		switch (rng_below(&h->r, 9)) {
 		case 0:
 		case 1:
 			make_held(h);
@@ -366,6 +382,9 @@ static void holder(struct rng r)
 			break;
 		case 7:
 			recv_some_caps(h);
+			break;
+		case 8:
+			use_gift(h);
 			break;
 		}
 	}
