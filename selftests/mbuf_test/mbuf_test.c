@@ -85,7 +85,7 @@ struct accepted {
  * @listener: a listener, or NULL
  * @listen: how it was made
  * @asking: calls of the acceptor that run
- * @accepts: what it has seen
+ * @accepts: what it has seen; @accepted_lock
  * @accepted: its endpoints that are open; @accepted_lock
  */
 struct test {
@@ -104,7 +104,7 @@ struct test {
 	struct mbuf_test_listen listen;
 	atomic_t asking;
 	struct mbuf_test_accepts accepts;
-	spinlock_t accepted_lock;	/* the list */
+	spinlock_t accepted_lock;	/* see above */
 	struct list_head accepted;
 };
 
@@ -918,38 +918,63 @@ static void accepted_receive(struct mbuf_kernel_end *ke,
 	}
 }
 
+/* What came of one call of the acceptor: who sees it sees all of it. */
+static void accepts_add(struct test *t, const struct mbuf_test_accepts *more)
+{
+	struct mbuf_test_accepts *s = &t->accepts;
+
+	spin_lock(&t->accepted_lock);
+	s->asked += more->asked;
+	s->refused += more->refused;
+	s->drivers += more->drivers;
+	s->wrong += more->wrong;
+	s->hello = more->hello;
+	s->peer = more->peer;
+	spin_unlock(&t->accepted_lock);
+}
+
+static struct mbuf_test_accepts accepts_of(struct test *t)
+{
+	struct mbuf_test_accepts s;
+
+	spin_lock(&t->accepted_lock);
+	s = t->accepts;
+	spin_unlock(&t->accepted_lock);
+	return s;
+}
+
 static int test_accept(struct mbuf_kernel_end *ke,
 		       const struct mbuf_kernel_peer *peer,
 		       const struct mbuf_kernel_msg *hello,
 		       struct mbuf_kernel_receiver *receiver, void *priv)
 {
 	struct test *t = priv;
-	struct mbuf_test_accepts *s = &t->accepts;
+	struct mbuf_test_accepts s = { .asked = 1 };
 	struct mbuf_test_value v;
 	struct accepted *a;
 	int err = 0;
 
 	if (atomic_inc_return(&t->asking) != 1 || receiver->receive)
-		count(&s->wrong);
+		s.wrong++;
 	memcpy(&v, hello->data, sizeof(v));
-	WRITE_ONCE(s->hello, mbuf_test_number(&v));
-	s->peer.pid = pid_nr(peer->pid);
-	s->peer.uid = from_kuid_munged(&init_user_ns, peer->uid);
-	s->peer.gid = from_kgid_munged(&init_user_ns, peer->gid);
-	s->peer.kernel = peer->kernel;
-	s->peer.start = peer->start;
+	s.hello = mbuf_test_number(&v);
+	s.peer.pid = pid_nr(peer->pid);
+	s.peer.uid = from_kuid_munged(&init_user_ns, peer->uid);
+	s.peer.gid = from_kgid_munged(&init_user_ns, peer->gid);
+	s.peer.kernel = peer->kernel;
+	s.peer.start = peer->start;
 	if (peer->kernel)
-		count(&s->drivers);
+		s.drivers++;
 	/* Too early. */
 	switch (mbuf_kernel_signal(ke)) {
 	case -ENOTCONN:
 	case -EPIPE:	/* it has gone already */
 		break;
 	default:
-		count(&s->wrong);
+		s.wrong++;
 	}
-	if (t->listen.refuse == (s32)s->peer.uid) {
-		count(&s->refused);
+	if (t->listen.refuse == (s32)s.peer.uid) {
+		s.refused++;
 		err = -EACCES;
 		goto out;
 	}
@@ -969,12 +994,11 @@ static int test_accept(struct mbuf_kernel_end *ke,
 	/* From here on somebody else may close it. */
 	spin_lock(&t->accepted_lock);
 	list_add(&a->link, &t->accepted);
-	s->open++;
+	t->accepts.open++;
 	spin_unlock(&t->accepted_lock);
 out:
 	atomic_dec(&t->asking);
-	/* Who sees it sees what came of it. */
-	smp_store_release(&s->asked, s->asked + 1);
+	accepts_add(t, &s);
 	return err;
 }
 
@@ -1017,9 +1041,12 @@ static void test_unlisten(struct test *t)
 
 	mbuf_kernel_unlisten(t->listener);
 	t->listener = NULL;
-	asked = t->accepts.asked;
-	if (atomic_read(&t->asking) || asked != READ_ONCE(t->accepts.asked))
-		count(&t->accepts.wrong);
+	asked = accepts_of(t).asked;
+	if (atomic_read(&t->asking) || asked != accepts_of(t).asked) {
+		spin_lock(&t->accepted_lock);
+		t->accepts.wrong++;
+		spin_unlock(&t->accepted_lock);
+	}
 }
 
 static void test_close_accepted(struct test *t)
@@ -1101,13 +1128,8 @@ unlock:
 
 static long test_accepts(struct test *t, void __user *arg)
 {
-	struct mbuf_test_accepts s;
-	u64 asked;
+	const struct mbuf_test_accepts s = accepts_of(t);
 
-	/* All that belongs to so many calls of the acceptor, or to more. */
-	asked = smp_load_acquire(&t->accepts.asked);
-	s = t->accepts;
-	s.asked = asked;
 	return copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;
 }
 
