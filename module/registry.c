@@ -436,7 +436,7 @@ static void pair_enter(struct mbuf_pair *pair)
 	rb_insert_color(&pair->rb, &pairs);
 }
 
-/* Under registry_lock, or by who made it and has not shown it to anybody. */
+/* Under registry_lock: while it is in, it changes as others come and go. */
 static bool pair_entered(const struct mbuf_pair *pair)
 {
 	/* A node without a parent is black, which is not 0. */
@@ -535,10 +535,9 @@ void mbuf_pair_unlink(struct mbuf_pair *pair, unsigned int side,
  */
 void mbuf_pair_forget(struct mbuf_pair *pair)
 {
-	if (!pair_entered(pair))
-		return;
 	spin_lock(&registry_lock);
-	rb_erase(&pair->rb, &pairs);
+	if (pair_entered(pair))
+		rb_erase(&pair->rb, &pairs);
 	spin_unlock(&registry_lock);
 }
 
