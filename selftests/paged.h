@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the tests of paged regions share; the ioctls are called directly. */
+/* What the tests of paged regions share. */
 #ifndef MBUF_SELFTESTS_PAGED_H
 #define MBUF_SELFTESTS_PAGED_H
 
@@ -16,13 +16,16 @@ static inline int pg_create(int session, size_t size, int *pager, int *region,
 		.pager.fd = -77,
 		.region.fd = -77,
 	};
-	int ret = (int)xioctl(session, MBUF_IOC_PAGED_CREATE, &c);
+	int ret;
 
+	/* Its identity the library does not tell. */
+	if (!id)
+		return mbuf_paged_create(session, size, pager, region);
+	ret = (int)xioctl(session, MBUF_IOC_PAGED_CREATE, &c);
 	if (!ret) {
 		*pager = c.pager.fd;
 		*region = c.region.fd;
-		if (id)
-			*id = c.id;
+		*id = c.id;
 	}
 	return ret;
 }
@@ -45,7 +48,7 @@ static inline int pg_faults_flags(int pager, struct mbuf_fault *to,
 static inline int pg_faults(int pager, struct mbuf_fault *to, unsigned int nr,
 			    uint64_t deadline)
 {
-	return pg_faults_flags(pager, to, nr, deadline, 0);
+	return mbuf_faults(pager, to, nr, deadline);
 }
 
 /* One message. */
@@ -64,7 +67,7 @@ static inline long pg_supply(int pager, size_t offset, const void *data,
 		.data = (uintptr_t)data,
 		.flags = flags,
 	};
-	int ret = (int)xioctl(pager, MBUF_IOC_SUPPLY, &s);
+	int ret = mbuf_supply(pager, &s);
 
 	return ret ? ret : s.done == size ? (long)s.supplied : -EMSGSIZE;
 }
@@ -76,9 +79,7 @@ static inline long pg_zero(int pager, size_t offset, size_t size)
 
 static inline int pg_refuse(int pager, const struct mbuf_fault *f)
 {
-	struct mbuf_refuse r = { .id = f->id, .offset = f->offset };
-
-	return (int)xioctl(pager, MBUF_IOC_REFUSE, &r);
+	return mbuf_refuse(pager, f);
 }
 
 /* Pages evicted, or -errno. */
@@ -90,7 +91,7 @@ static inline long pg_evict(int pager, size_t offset, void *data, size_t size)
 		.data = (uintptr_t)data,
 		.flags = data ? 0 : MBUF_EVICT_DROP,
 	};
-	int ret = (int)xioctl(pager, MBUF_IOC_EVICT, &e);
+	int ret = mbuf_evict(pager, &e);
 
 	return ret ? ret : (long)e.evicted;
 }
@@ -104,7 +105,7 @@ static inline long pg_protect(int pager, size_t offset, size_t size,
 		.size = size,
 		.flags = flags,
 	};
-	int ret = (int)xioctl(pager, MBUF_IOC_PROTECT, &p);
+	int ret = mbuf_protect(pager, &p);
 
 	return ret ? ret : (long)p.busy;
 }
@@ -112,13 +113,7 @@ static inline long pg_protect(int pager, size_t offset, size_t size,
 static inline int pg_pages(int pager, size_t offset, size_t size,
 			   uint8_t *states)
 {
-	struct mbuf_pages p = {
-		.offset = offset,
-		.size = size,
-		.states = (uintptr_t)states,
-	};
-
-	return (int)xioctl(pager, MBUF_IOC_PAGES, &p);
+	return mbuf_pages(pager, offset, size, states);
 }
 
 /* The state of one page but for being mapped, or -errno. */
@@ -142,7 +137,7 @@ static inline int pg_mapped(int pager, size_t offset)
 static inline struct mbuf_paged_info pg_info(int pager)
 {
 	struct mbuf_paged_info info = {};
-	int ret = (int)xioctl(pager, MBUF_IOC_PAGED_INFO, &info);
+	int ret = mbuf_paged_info(pager, &info);
 
 	if (ret) {
 		fprintf(stderr, "# PAGED_INFO of descriptor %d: %s\n", pager,
